@@ -1,0 +1,3 @@
+from facestream.commands.app import main
+
+main()

@@ -1,0 +1,1 @@
+"""The `facestream` command: one module a subcommand, applications add theirs by entry point."""

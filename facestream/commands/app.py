@@ -1,0 +1,83 @@
+"""Assembles the `facestream` command and turns every error into one line and an exit status."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib.metadata import entry_points
+from typing import Annotated, NoReturn
+
+import typer
+from typer.exceptions import Abort, Exit, TyperException
+
+from facestream import __version__
+from facestream.errors import FacestreamError
+
+HELP = """Find faces in pictures, files and camera streams, and say what each appears to be.
+
+The gender label is *apparent*, binary, and as annotators perceived it: not who somebody is. Never
+decide anything about a person by it.
+
+Start with one picture:  facestream classify photo.jpg
+Then a video:            facestream run clip.mp4 --out results.jsonl --annotate annotated.mp4
+"""
+
+INTERRUPTED = 130
+
+
+def build_app() -> typer.Typer:
+    app = typer.Typer(
+        name="facestream",
+        help=HELP,
+        no_args_is_help=True,
+        rich_markup_mode="markdown",
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_options)
+    for entry in sorted(entry_points(group="facestream.commands"), key=lambda entry: entry.name):
+        entry.load()(app)
+    return app
+
+
+def _options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
+) -> None:
+    if version:
+        typer.echo(f"facestream {__version__}")
+        raise typer.Exit
+
+
+def main() -> NoReturn:
+    """Run the command line; a user never sees a traceback unless FACESTREAM_DEBUG is set."""
+    sys.exit(run(build_app(), sys.argv[1:]))
+
+
+def run(app: typer.Typer, arguments: list[str]) -> int:
+    try:
+        status = app(arguments, standalone_mode=False)
+    except Exit as end:
+        return end.exit_code
+    except FacestreamError as error:
+        return _say(str(error), error.exit_code)
+    except TyperException as error:
+        return _say(f"{error.format_message()} (facestream --help shows what there is)", error.exit_code)
+    except (KeyboardInterrupt, Abort):
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output (head, less) has gone: nothing left to say, and nobody to say it to.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        if os.environ.get("FACESTREAM_DEBUG"):
+            raise
+        return _say(
+            f"unexpected {type(error).__name__}: {error}; set FACESTREAM_DEBUG=1 for the details and report it", 70
+        )
+    return status if isinstance(status, int) else 0
+
+
+def _say(message: str, exit_code: int) -> int:
+    line = " ".join(message.split())
+    print(f"facestream: {line}", file=sys.stderr)
+    return exit_code

@@ -1,0 +1,111 @@
+"""Every error this project raises, named by what the caller must do.
+
+FacestreamError
+├── UsageError           change the command, the setting or the file named
+│   ├── CameraNameError      a camera name outside [a-z0-9][a-z0-9._-]{0,62}
+│   └── SettingsError        an unknown or unusable setting
+├── BusError
+│   ├── BusUnavailable       wait and try again: unreachable, restarting, loading
+│   ├── BusFull              free memory or give the broker more
+│   ├── BusRefused           change the broker or the credentials; retrying is of no use
+│   └── Fenced               stop: another producer has this camera now
+├── SourceError          the input cannot be read
+│   ├── SourceMissing        nothing is there
+│   ├── SourceUnreadable     there, but no video or picture in it
+│   └── SourceBroken         it began, then broke off
+├── ImageError           a picture that cannot be read or trusted
+├── ModelError
+│   ├── ModelMissing         run `facestream models pull`
+│   ├── WeightsCorrupt       the file is not what the catalogue promises
+│   └── CatalogueError       a catalogue entry is wrong
+└── FrameRefused         one frame ends with a counted reason; the rest goes on
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from facestream.contract import DropReason
+
+
+class FacestreamError(Exception):
+    """Anything a user is told in one line. `exit_code` is the command's exit status."""
+
+    exit_code = 1
+
+
+class UsageError(FacestreamError):
+    exit_code = 2
+
+
+class CameraNameError(UsageError):
+    pass
+
+
+class SettingsError(UsageError):
+    pass
+
+
+class BusError(FacestreamError):
+    pass
+
+
+class BusUnavailable(BusError):
+    pass
+
+
+class BusFull(BusError):
+    pass
+
+
+class BusRefused(BusError):
+    pass
+
+
+class Fenced(BusError):
+    pass
+
+
+class SourceError(FacestreamError):
+    pass
+
+
+class SourceMissing(SourceError):
+    pass
+
+
+class SourceUnreadable(SourceError):
+    pass
+
+
+class SourceBroken(SourceError):
+    pass
+
+
+class ImageError(FacestreamError):
+    pass
+
+
+class ModelError(FacestreamError):
+    pass
+
+
+class ModelMissing(ModelError):
+    pass
+
+
+class WeightsCorrupt(ModelError):
+    pass
+
+
+class CatalogueError(ModelError):
+    pass
+
+
+class FrameRefused(FacestreamError):
+    """One frame that cannot be analysed; `reason` is how it is counted."""
+
+    def __init__(self, reason: DropReason, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
