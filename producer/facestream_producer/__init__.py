@@ -1,0 +1,1 @@
+"""Captures frames from files, folders and devices and publishes them."""

@@ -1,0 +1,1 @@
+"""Takes frames, finds and describes faces, publishes one result a frame."""
