@@ -12,6 +12,7 @@ from typer.exceptions import Abort, Exit, TyperException
 
 from facestream import __version__
 from facestream.errors import FacestreamError
+from facestream.redaction import redact
 
 HELP = """Find faces in pictures, files and camera streams, and say what each appears to be.
 
@@ -48,7 +49,8 @@ def _print_version(asked: bool) -> None:
 
 def _options(
     version: Annotated[
-        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and stop.")
+        bool,
+        typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and stop."),
     ] = False,
 ) -> None:
     pass
@@ -77,9 +79,8 @@ def run(app: typer.Typer, arguments: list[str]) -> int:
     except Exception as error:
         if os.environ.get("FACESTREAM_DEBUG"):
             raise
-        return _say(
-            f"unexpected {type(error).__name__}: {error}; set FACESTREAM_DEBUG=1 for the details and report it", 70
-        )
+        what = f"unexpected {type(error).__name__}: {redact(str(error))}"
+        return _say(f"{what}; please report it, with the details that FACESTREAM_DEBUG=1 shows", 70)
     return status if isinstance(status, int) else 0
 
 

@@ -1,0 +1,51 @@
+"""The driver's errors, translated at the border into what the caller must do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from redis import exceptions as driver
+
+from facestream.errors import BusError, BusFull, BusRefused, BusUnavailable
+from facestream.redaction import redact
+
+_NOT_NOW = ("LOADING", "MASTERDOWN", "TRYAGAIN", "CLUSTERDOWN", "READONLY", "BUSY", "UNBLOCKED")
+_NOT_YOU = ("NOAUTH", "WRONGPASS", "NOPERM", "DENIED")
+
+
+@contextmanager
+def translated(address: str) -> Iterator[None]:
+    """Everything the driver raises inside becomes a BusError that names the (redacted) address."""
+    try:
+        yield
+    except (driver.AuthenticationError, driver.AuthorizationError, driver.NoPermissionError) as error:
+        raise BusRefused(_refused(address, error)) from None
+    except driver.OutOfMemoryError:
+        raise BusFull(f"the broker at {address} is full: give it more maxmemory, or publish less") from None
+    except (driver.ConnectionError, driver.TimeoutError, OSError) as error:
+        raise BusUnavailable(f"no broker answers at {address} ({_reason(error)})") from None
+    except driver.RedisError as error:
+        raise _by_prefix(address, error) from None
+
+
+def _by_prefix(address: str, error: Exception) -> BusError:
+    text = str(error)
+    if text.startswith("OOM"):
+        return BusFull(f"the broker at {address} is full: give it more maxmemory, or publish less")
+    if text.startswith(_NOT_NOW):
+        return BusUnavailable(f"the broker at {address} is not ready ({_reason(error)})")
+    if text.startswith(_NOT_YOU):
+        return BusRefused(_refused(address, error))
+    return BusRefused(f"the broker at {address} refused a command ({_reason(error)})")
+
+
+def _refused(address: str, error: Exception) -> str:
+    return (
+        f"the broker at {address} refused these credentials ({_reason(error)}): "
+        "check the user and password in --redis or FACESTREAM_REDIS"
+    )
+
+
+def _reason(error: Exception) -> str:
+    return redact(" ".join(str(error).split()))[:200].rstrip(".") or type(error).__name__

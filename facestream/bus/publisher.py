@@ -1,0 +1,145 @@
+"""A producer's side of the bus: one `Epoch` per camera, from begin to end."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import socket
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from facestream.bus.connection import Connection
+from facestream.contract import FrameHeader, SourceDrop
+from facestream.errors import Fenced, UsageError
+
+LEASE_SECONDS = 5.0
+"""How long a camera stays its producer's without a word from it; heartbeats come well within it."""
+
+
+@dataclass(slots=True)
+class Totals:
+    """What a producer did in one epoch, cumulative: the ledger stores these, it never adds them."""
+
+    captured: int = 0
+    in_hand: int = 0
+    dropped: dict[SourceDrop, int] = field(default_factory=dict)
+
+    def capture(self) -> None:
+        self.captured += 1
+        self.in_hand += 1
+
+    def publish(self) -> None:
+        self.in_hand -= 1
+
+    def drop(self, reason: SourceDrop, count: int = 1) -> None:
+        """Count frames that are in hand as dropped."""
+        self.in_hand -= count
+        self.dropped[reason] = self.dropped.get(reason, 0) + count
+
+
+class Rewind(Exception):  # noqa: N818 - no error: an instruction from the broker
+    """The broker forgot frames: a lossless source sends again from `seq`."""
+
+    def __init__(self, seq: int) -> None:
+        super().__init__(f"send again from frame {seq}")
+        self.seq = seq
+
+
+@dataclass(slots=True)
+class Epoch:
+    """One source's numbered run of frames; `room` is what the broker last said it will take unread."""
+
+    connection: Connection
+    camera: str
+    epoch: int
+    token: str
+    live: bool
+    depth: int
+    next_seq: int
+    totals: Totals
+    room: int
+
+    @classmethod
+    def begin(
+        cls,
+        connection: Connection,
+        camera: str,
+        *,
+        live: bool,
+        depth: int,
+        fingerprint: str = "",
+        resume: bool = False,
+    ) -> Epoch | float:
+        """The camera's new epoch, or, while another producer has it, the seconds its lease still runs."""
+        token, keys = secrets.token_hex(8), connection.keys
+        holder = f"{socket.gethostname()}:{os.getpid()}"
+        reply = connection.call(
+            "begin",
+            [keys.ledger(camera), keys.cameras(keys.partition(camera))],
+            [camera, token, holder, int(LEASE_SECONDS * 1000), fingerprint, "1" if resume else ""],
+        )
+        match reply:
+            case [b"held", _, milliseconds]:
+                return max(0.01, milliseconds / 1000)
+            case [b"changed"]:
+                raise UsageError(f"cannot resume {camera}: its file is not the one that was begun; run it anew")
+            case [b"new"]:
+                raise UsageError(f"cannot resume {camera}: it was never begun here; run it without --resume")
+        _, epoch, last_seq, captured, drops = reply
+        totals = Totals(int(captured), 0, {SourceDrop(name): count for name, count in json.loads(drops).items()})
+        return cls(connection, camera, int(epoch), token, live, depth, int(last_seq) + 1, totals, room=depth)
+
+    def publish(self, header: FrameHeader, image: bytes) -> None:
+        """Publish the next frame and count it; `header` is completed with camera, epoch and seq here.
+
+        Raises Rewind, Fenced, BusFull, BusUnavailable; the frame is then still in the producer's hands.
+        """
+        header = replace(header, camera=self.camera, epoch=self.epoch, seq=self.next_seq)
+        keys = self.connection.keys
+        partition = keys.partition(self.camera)
+        done = [keys.ledger(self.camera), keys.frames(self.camera), keys.ready(partition), keys.cameras(partition)]
+        arguments = [self.camera, self.epoch, self.token, self.next_seq, "1" if self.live else "", self.depth]
+        reply = self.connection.call(
+            "publish",
+            done,
+            [*arguments, *self._totals(in_hand=self.totals.in_hand - 1), header.pack(), image],
+            retry=not self.live,
+        )
+        if reply[0] == b"rewind":
+            raise Rewind(reply[1])
+        self._check_fence(reply)
+        self.room = reply[1]
+        self.next_seq += 1
+        self.totals.publish()
+
+    def report(self, *, ended: bool = False) -> None:
+        """Store the totals and renew the lease, or end the epoch; learns how much room there is.
+
+        Raises Rewind when the broker has fewer frames than were published (lossless sources only).
+        """
+        keys = self.connection.keys
+        reply = self.connection.call(
+            "report",
+            [keys.ledger(self.camera), keys.frames(self.camera)],
+            [self.epoch, self.token, "ended" if ended else "open", self.depth, *self._totals(self.totals.in_hand)],
+            retry=not self.live,
+        )
+        if reply[0] == b"forgotten":
+            self._lost(0)
+            return
+        self._check_fence(reply)
+        self.room = reply[1]
+        if reply[2] + 1 < self.next_seq:
+            self._lost(reply[2] + 1)
+
+    def _lost(self, seq: int) -> None:
+        if not self.live and seq < self.next_seq:
+            raise Rewind(seq)
+
+    def _check_fence(self, reply: list[Any]) -> None:
+        if reply[0] == b"fenced":
+            raise Fenced(f"another producer has taken camera {self.camera}: this one stops sending it")
+
+    def _totals(self, in_hand: int) -> list[Any]:
+        return [int(LEASE_SECONDS * 1000), self.totals.captured, in_hand, json.dumps(self.totals.dropped)]

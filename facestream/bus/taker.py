@@ -1,0 +1,151 @@
+"""A worker's side of the bus: join, take, commit, hand back, sweep."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from facestream.bus.connection import Connection
+from facestream.contract import DropReason
+
+LAPSE_SECONDS = 3.0
+"""A worker that has not been heard of for this long is dead, and what it held is adopted."""
+STUCK_SECONDS = 60.0
+SWEEP_LEASE_SECONDS = 3.0
+REJECTS_KEPT = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One frame in a worker's hands, as the broker gave it; nothing in it is believed yet."""
+
+    camera: str
+    entry: str
+    attempts: int
+    header: bytes
+    image: bytes
+    partition: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a delivery ends: a packed result, or a reason with a packed reject."""
+
+    delivery: Delivery
+    payload: bytes
+    held_us: int = 0
+    reason: DropReason | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How long results stay for their readers, and how much memory they may take."""
+
+    keep_seconds: float = 3600.0
+    bytes: int = 64 << 20
+
+
+class Taker:
+    """One worker's hands. Frames it takes stay its own until committed, released or, when it dies, adopted."""
+
+    def __init__(self, connection: Connection, worker: str, retention: Retention | None = None) -> None:
+        self.worker = worker
+        self._connection, self._keys = connection, connection.keys
+        self._partitions = list(range(connection.keys.partitions))
+        self._retention = retention or Retention()
+        self._cursors: dict[int, bytes | str] = {}
+
+    def join(self) -> None:
+        """Say that this worker is here, with empty hands: what it held before a lost reply goes back."""
+        self._release(leaving=False)
+
+    def leave(self) -> int:
+        """Hand back everything and say goodbye; how many frames that were."""
+        return self._release(leaving=True)
+
+    def take(self, batch: int, wait_seconds: float) -> list[Delivery]:
+        """Up to `batch` frames of one partition, one of each camera in turn; empty after `wait_seconds`.
+
+        A frame that was tried before comes alone.
+        """
+        for partition in self._partitions:
+            taken = self._take(partition, batch, popped="")
+            if taken:
+                self._go_on_after(partition)
+                return taken
+        popped = self._connection.pop_ready(self._partitions, wait_seconds)
+        if popped is None:
+            return []
+        partition, camera = popped
+        return self._take(partition, batch, popped=camera)
+
+    def commit(self, outcomes: Sequence[Outcome]) -> int:
+        """End frames of one batch, all in one step; how many ended here and not at another worker's hands."""
+        if not outcomes:
+            return 0
+        partition = outcomes[0].delivery.partition
+        arguments: list[Any] = [self._keys.base(partition), self.worker, REJECTS_KEPT]
+        for outcome in outcomes:
+            delivery = outcome.delivery
+            reason = outcome.reason.value if outcome.reason else ""
+            arguments += [delivery.camera, delivery.entry, reason, outcome.payload, outcome.held_us]
+        keys = self._keys
+        return int(
+            self._connection.call(
+                "commit",
+                [keys.held(partition, self.worker), keys.results(partition), keys.rejects(partition)]
+                + [keys.workers(partition)],
+                arguments,
+            )
+        )
+
+    def sweep(self) -> int:
+        """Housekeeping where this worker has the lease; how many frames were adopted for all to take."""
+        adopted = 0
+        for partition in self._partitions:
+            reply = self._sweep(partition)
+            if reply:
+                self._cursors[partition] = reply[0]
+                adopted += reply[1]
+        return adopted
+
+    def _take(self, partition: int, batch: int, popped: str) -> list[Delivery]:
+        keys = self._keys
+        taken = self._connection.call(
+            "take",
+            [keys.held(partition, self.worker), keys.orphans(partition)]
+            + [keys.ready(partition), keys.workers(partition)],
+            [keys.base(partition), self.worker, batch, popped],
+            retry=False,
+        )
+        return [
+            Delivery(camera.decode(errors="replace"), entry.decode(), attempts, header, image, partition)
+            for camera, entry, attempts, header, image in taken
+        ]
+
+    def _go_on_after(self, partition: int) -> None:
+        turn = self._partitions.index(partition) + 1
+        self._partitions = self._partitions[turn:] + self._partitions[:turn]
+
+    def _release(self, *, leaving: bool) -> int:
+        keys, released = self._keys, 0
+        for partition in range(keys.partitions):
+            released += self._connection.call(
+                "release",
+                [keys.held(partition, self.worker), keys.orphans(partition)]
+                + [keys.ready(partition), keys.workers(partition)],
+                [self.worker, "1" if leaving else ""],
+            )
+        return released
+
+    def _sweep(self, partition: int) -> list[Any]:
+        keys = self._keys
+        names = [keys.sweeper(partition), keys.workers(partition), keys.orphans(partition)]
+        names += [keys.ready(partition), keys.cameras(partition), keys.results(partition)]
+        milliseconds = [int(s * 1000) for s in (SWEEP_LEASE_SECONDS, LAPSE_SECONDS, STUCK_SECONDS)]
+        retention = [int(self._retention.keep_seconds * 1000), self._retention.bytes]
+        arguments = [keys.base(partition), self.worker, *milliseconds, *retention]
+        cursor = self._cursors.get(partition, "0")
+        reply: list[Any] = self._connection.call("sweep", names, [*arguments, cursor], retry=False)
+        return reply

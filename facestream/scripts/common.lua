@@ -1,0 +1,95 @@
+-- Shared by every script of the bus: each is sent to the server with this in front.
+--
+-- A ledger is one hash per camera. Of the running epoch: epoch, state, seq (the last published), token,
+-- holder, lease_until_ms, fingerprint, last_id, and as its producer says them captured, in_hand,
+-- src:<reason>. Of the epochs before it: past:captured, past:src:<reason>, epochs (the last few by name).
+-- Over all, counted here: published, results, drop:<reason>, age:<bound in ms>, age_sum_ms.
+
+local GROUP, READER, ORPHANS = 'workers', 'workers', 'orphans'
+local EPOCHS_REMEMBERED = 16
+
+local function whole(number) return string.format('%.0f', number) end
+
+local function now_us()
+  local time = redis.call('TIME')
+  return tonumber(time[1]) * 1000000 + tonumber(time[2])
+end
+
+local function now_ms() return math.floor(now_us() / 1000) end
+
+-- Out of memory is judged at a script's first write: one that can only free lets the rest pass.
+local function allow_when_full(key) redis.call('HDEL', key, '') end
+
+local function add(ledger, field, amount)
+  if amount ~= 0 then redis.call('HINCRBY', ledger, field, whole(amount)) end
+end
+
+local function read_hash(key)
+  local flat, fields = redis.call('HGETALL', key), {}
+  for i = 1, #flat, 2 do fields[flat[i]] = flat[i + 1] end
+  return fields
+end
+
+-- Where our own group stands in a stream: last delivered id and frames in hand; nil without a group.
+local function cursor(frames)
+  local ok, groups = pcall(redis.call, 'XINFO', 'GROUPS', frames)
+  if not ok or groups.err then return nil, 0 end
+  for _, group in ipairs(groups) do
+    local about = {}
+    for i = 1, #group, 2 do about[group[i]] = group[i + 1] end
+    if about['name'] == GROUP then return about['last-delivered-id'], about['pending'] end
+  end
+  return nil, 0
+end
+
+-- Closes the running epoch. What a killed producer had in hand died with it, and was not captured.
+local function close_epoch(ledger, state)
+  local now = read_hash(ledger)
+  if not now['epoch'] then return end
+  add(ledger, 'past:captured', (tonumber(now['captured']) or 0) - (tonumber(now['in_hand']) or 0))
+  for field, count in pairs(now) do
+    if string.sub(field, 1, 4) == 'src:' then
+      add(ledger, 'past:' .. field, tonumber(count))
+      redis.call('HDEL', ledger, field)
+    end
+  end
+  local epochs = {}
+  for epoch in string.gmatch(now['epochs'] or '', '[^,]+') do epochs[#epochs + 1] = epoch end
+  epochs[#epochs + 1] = now['epoch'] .. ':' .. state .. ':' .. now['seq']
+  while #epochs > EPOCHS_REMEMBERED do table.remove(epochs, 1) end
+  redis.call('HSET', ledger, 'epochs', table.concat(epochs, ','))
+end
+
+local function open_epoch(ledger, epoch, token)
+  redis.call('HSET', ledger, 'epoch', epoch, 'token', token, 'state', 'open', 'seq', -1,
+    'captured', 0, 'in_hand', 0)
+end
+
+-- A producer's totals are cumulative: stored, never added, so that a retry changes nothing.
+local function store_totals(ledger, lease_ms, captured, in_hand, drops)
+  redis.call('HSET', ledger, 'captured', captured, 'in_hand', in_hand,
+    'lease_until_ms', whole(now_ms() + lease_ms))
+  for reason, count in pairs(cjson.decode(drops)) do
+    redis.call('HSET', ledger, 'src:' .. reason, whole(count))
+  end
+end
+
+-- Entry ids are unique in one stream only, so what is held is named by camera and id.
+local function name_held(camera, id) return camera .. '/' .. id end
+
+local function split_held(field)
+  local slash = string.find(field, '/', 1, true)
+  return string.sub(field, 1, slash - 1), string.sub(field, slash + 1)
+end
+
+local function queue_up(ready, camera)
+  local last = redis.call('ZRANGE', ready, -1, -1, 'WITHSCORES')
+  redis.call('ZADD', ready, 'NX', (tonumber(last[2]) or 0) + 1, camera)
+end
+
+-- Settles a frame of our group once, whoever asks first; false when it was settled before.
+local function settle(frames, id)
+  if redis.call('XACK', frames, GROUP, id) == 0 then return false end
+  redis.call('XDEL', frames, id)
+  return true
+end

@@ -1,0 +1,47 @@
+-- Publishes one frame, if it is the next of its epoch, and stores its producer's totals.
+-- KEYS ledger, frames, ready, cameras
+-- ARGV camera, epoch, token, seq, live ('1' or ''), depth, lease_ms, captured, in_hand, drops, header, image
+-- -> {'ok' | 'done', room left} | {'rewind', seq wanted} | {'fenced', epoch now}
+local ledger, frames, ready, cameras = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local camera, epoch, token, seq, live, depth =
+  ARGV[1], tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4]), ARGV[5] == '1', tonumber(ARGV[6])
+
+local known = redis.call('HMGET', ledger, 'epoch', 'token', 'seq')
+local known_epoch, last = tonumber(known[1]) or 0, tonumber(known[3]) or -1
+local forgotten = known_epoch < epoch
+if forgotten then last = -1 end
+if known_epoch > epoch or (not forgotten and known[2] ~= token) then return {'fenced', known[1]} end
+if seq > last + 1 and not live then return {'rewind', last + 1} end
+
+local published = seq > last
+if published then
+  local id = redis.call('XADD', frames, '*', 'h', ARGV[11], 'i', ARGV[12])
+  if forgotten then
+    close_epoch(ledger, 'killed')
+    open_epoch(ledger, ARGV[2], token)
+    redis.call('SADD', cameras, camera)
+  end
+  local gap = seq - last - 1
+  add(ledger, 'published', 1 + gap)
+  add(ledger, 'drop:lost_in_broker', gap)
+  redis.call('HSET', ledger, 'seq', seq, 'last_id', id)
+  queue_up(ready, camera)
+else
+  allow_when_full(ledger)
+end
+store_totals(ledger, tonumber(ARGV[7]), ARGV[8], ARGV[9], ARGV[10])
+
+local delivered, in_hand = cursor(frames)
+if published and not delivered then
+  redis.call('XGROUP', 'CREATE', frames, GROUP, '0')
+  delivered = '0-0'
+end
+local unread = redis.call('XLEN', frames) - in_hand
+while live and published and unread > depth do
+  local oldest = redis.call('XRANGE', frames, '(' .. delivered, '+', 'COUNT', 1)[1]
+  if not oldest then break end
+  redis.call('XDEL', frames, oldest[1])
+  add(ledger, 'drop:trimmed_unread', 1)
+  unread = unread - 1
+end
+return {published and 'ok' or 'done', depth - unread}

@@ -1,0 +1,98 @@
+-- Hands a worker its next frames: one that somebody dropped, alone; else one of each camera in turn.
+-- KEYS held, orphans, ready, workers  ARGV prefix, worker, batch, camera already popped ('' for none)
+-- -> {{camera, entry id, attempts, header, image}, …}
+local held, orphans, ready, workers = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local prefix, worker, batch, popped = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
+local DROPS_PER_CALL = 256
+
+allow_when_full(held)
+redis.call('ZADD', workers, whole(now_ms()), worker)
+
+local function frames_of(camera) return prefix .. 'frames:' .. camera end
+local function ledger_of(camera) return prefix .. 'ledger:' .. camera end
+
+-- Fields by name, whatever else a stranger may have put into the entry.
+local function fields_of(entry)
+  local header, image = '', ''
+  for i = 1, #entry[2], 2 do
+    if entry[2][i] == 'h' then header = entry[2][i + 1] end
+    if entry[2][i] == 'i' then image = entry[2][i + 1] end
+  end
+  return header, image
+end
+
+local function is_too_old(id, header)
+  if #header > 4096 then return false end
+  local ok, about = pcall(cmsgpack.unpack, header)
+  if not ok or type(about) ~= 'table' or type(about['max_age_ms']) ~= 'number' then return false end
+  local held_us = type(about['held_us']) == 'number' and about['held_us'] or 0
+  local published_ms = tonumber(string.match(id, '^%d+'))
+  return now_ms() - published_ms + held_us / 1000 > about['max_age_ms']
+end
+
+local function drop(camera, id, reason)
+  if settle(frames_of(camera), id) then add(ledger_of(camera), 'drop:' .. reason, 1) end
+end
+
+local function take_orphan()
+  for _ = 1, DROPS_PER_CALL do
+    local field = redis.call('HRANDFIELD', orphans)
+    if not field then return nil end
+    local attempts = (tonumber(redis.call('HGET', orphans, field)) or 0) + 1
+    redis.call('HDEL', orphans, field)
+    local camera, id = split_held(field)
+    local entry = redis.call('XRANGE', frames_of(camera), id, id)[1]
+    if not entry then
+      drop(camera, id, 'vanished')
+    else
+      local header, image = fields_of(entry)
+      if is_too_old(id, header) then
+        drop(camera, id, 'too_old')
+      else
+        -- Claiming sets the idle time back to nothing.
+        redis.call('XCLAIM', frames_of(camera), GROUP, READER, 0, id, 'JUSTID')
+        redis.call('HSET', held, field, attempts)
+        return {camera, id, attempts, header, image}
+      end
+    end
+  end
+end
+
+local drops_left = DROPS_PER_CALL
+
+local function take_next(camera)
+  local frames = frames_of(camera)
+  while drops_left > 0 do
+    local ok, reply = pcall(redis.call, 'XREADGROUP', 'GROUP', GROUP, READER, 'COUNT', 1, 'STREAMS', frames, '>')
+    if not ok or not reply or reply.err then return nil end
+    local entry = reply[1][2][1]
+    local id, header, image = entry[1], fields_of(entry)
+    local more = redis.call('HGET', ledger_of(camera), 'last_id') ~= id
+    if not is_too_old(id, header) then
+      if more then queue_up(ready, camera) end
+      redis.call('HSET', held, name_held(camera, id), 1)
+      return {camera, id, 1, header, image}
+    end
+    drop(camera, id, 'too_old')
+    drops_left = drops_left - 1
+    if not more then return nil end
+  end
+  queue_up(ready, camera)
+end
+
+local orphan = take_orphan()
+if orphan then
+  if popped ~= '' then queue_up(ready, popped) end
+  return {orphan}
+end
+
+local taken = {}
+while #taken < batch and drops_left > 0 do
+  local camera = popped
+  popped = ''
+  if camera == '' then camera = redis.call('ZPOPMIN', ready)[1] end
+  if not camera then break end
+  local delivery = take_next(camera)
+  if delivery then taken[#taken + 1] = delivery end
+end
+return taken
