@@ -1,7 +1,132 @@
+"""`facestream worker`: take frames, publish results."""
+
 from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+if TYPE_CHECKING:
+    from facestream.settings import Settings
+    from facestream_models import Analyser
+
+HELP = """Take frames from the broker, find and describe the faces, publish one result a frame.
+
+Start as many as there are cores, here or on other machines; each uses one core. They need no
+settings of their own about cameras. Ctrl-C finishes the frames in hand and stops.
+
+Example:  facestream worker --redis redis://broker:6379/0 --workers 4 --metrics-port 9100
+"""
+
 
 def register(app: typer.Typer) -> None:
-    """Add this module's commands."""
+    app.command("worker", help=HELP)(worker)
+
+
+def worker(
+    redis: Annotated[
+        str | None,
+        typer.Option(help="The broker, as redis://, rediss:// or unix://; or set FACESTREAM_REDIS.", metavar="URL"),
+    ] = None,
+    workers: Annotated[int, typer.Option(help="How many worker processes to run.", min=1, max=1024)] = 1,
+    attributes: Annotated[
+        str, typer.Option(help="What to say of each face: none, or a list such as gender,age.")
+    ] = "gender",
+    batch: Annotated[int | None, typer.Option(help="Frames taken at a time, one of each camera.")] = None,
+    engine: Annotated[str, typer.Option(help="Inference engine: onnxruntime or opencv.")] = "onnxruntime",
+    metrics_port: Annotated[
+        int | None, typer.Option(help="Serve Prometheus metrics here; worker i of several on this port + i.")
+    ] = None,
+    follow_stdin: Annotated[bool, typer.Option(hidden=True)] = False,
+) -> int:
+    from facestream.commands.options import parse_attributes, require_redis
+    from facestream.settings import load_settings
+
+    settings = load_settings(redis=redis, batch=batch)
+    roles = parse_attributes(attributes)
+    if workers > 1:
+        return _run_several(settings, workers, attributes, engine, metrics_port)
+    require_redis(settings)
+    # Before NumPy is loaded: N workers use N cores, one each.
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ.setdefault(variable, "1")
+    return _run_one(settings, roles, engine, metrics_port, follow_stdin)
+
+
+def _run_one(
+    settings: Settings, roles: tuple[str, ...], engine: str, metrics_port: int | None, follow_stdin: bool
+) -> int:
+    import secrets
+    import socket
+    import sys
+
+    import cv2
+    from prometheus_client import CollectorRegistry
+
+    from facestream.bus.connection import Connection
+    from facestream.bus.taker import Retention, Taker
+    from facestream.commands.options import require_redis
+    from facestream.metrics import serve_metrics
+    from facestream.signals import end_with_owner, stop_on_signals
+    from facestream_worker.loop import run
+    from facestream_worker.metrics import PrometheusHooks
+    from facestream_worker.notices import Notices
+    from facestream_worker.pipeline import Pipeline
+
+    cv2.setNumThreads(1)
+    with stop_on_signals() as stop:
+        if follow_stdin:
+            end_with_owner(stop)
+        connection = Connection(
+            require_redis(settings), prefix=settings.prefix, partitions=settings.partitions
+        )
+        analyser = _load(settings, roles, engine)
+        name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
+        registry = CollectorRegistry()
+        hooks = [PrometheusHooks(registry), Notices(name, sys.stderr)]
+        if metrics_port is not None:
+            serve_metrics(registry, metrics_port)
+        taker = Taker(connection, name, Retention(settings.results_keep_seconds, settings.results_bytes))
+        pipeline = Pipeline(analyser, name, settings.max_attempts)
+        run(taker, pipeline, hooks, stop, batch_size=settings.batch)
+        connection.close()
+    return 0
+
+
+def _load(settings: Settings, roles: tuple[str, ...], engine: str) -> Analyser:
+    from facestream_models import Analyser
+    from facestream_models.catalogue import load_catalogue
+    from facestream_models.store import WeightsStore
+
+    analyser = Analyser(
+        roles,
+        engine=engine,
+        min_face_px=settings.min_face_px,
+        weights=WeightsStore(settings.weights),
+        catalogue=load_catalogue(settings.catalogue),
+    )
+    analyser.warm()
+    return analyser
+
+
+def _run_several(
+    settings: Settings, workers: int, attributes: str, engine: str, metrics_port: int | None
+) -> int:
+    import sys
+
+    from facestream.commands.options import require_redis
+    from facestream.signals import stop_on_signals
+    from facestream.supervisor import Supervisor
+
+    environment = {"FACESTREAM_REDIS": require_redis(settings), "FACESTREAM_BATCH": str(settings.batch)}
+    with stop_on_signals() as stop, Supervisor(lambda line: print(line, file=sys.stderr), environment) as children:
+        for number in range(workers):
+            port = [] if metrics_port is None else ["--metrics-port", str(metrics_port + number)]
+            children.start(
+                f"worker-{number}", ["worker", "--attributes", attributes, "--engine", engine, *port], restart=True
+            )
+        while not stop.wait(0.1):
+            children.check()
+        children.stop()
+    return 0

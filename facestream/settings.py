@@ -1,0 +1,70 @@
+"""Every setting, read once: from FACESTREAM_… variables, overridden by the command line."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from facestream.errors import SettingsError
+
+PREFIX = "FACESTREAM_"
+MIB = 1 << 20
+
+
+class Settings(BaseSettings):
+    """All settings with their defaults; docs/operations.md says what each is for."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
+
+    redis: SecretStr | None = None
+    prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,32}$")] = "fs"
+    partitions: Annotated[int, Field(ge=1, le=4096)] | None = None
+
+    depth: Annotated[int, Field(ge=1, le=1024)] | None = None
+    max_age_ms: Annotated[int, Field(ge=1)] = 1000
+    max_side: Annotated[int, Field(ge=64, le=8192)] = 1280
+    jpeg_quality: Annotated[int, Field(ge=20, le=100)] = 85
+
+    batch: Annotated[int, Field(ge=1, le=64)] = 4
+    max_attempts: Annotated[int, Field(ge=1, le=100)] = 5
+    min_face_px: Annotated[int, Field(ge=1)] = 24
+    results_keep_seconds: Annotated[float, Field(gt=0)] = 3600.0
+    results_bytes: Annotated[int, Field(ge=MIB)] = 64 * MIB
+    broker_bytes: Annotated[int, Field(ge=16 * MIB)] = 512 * MIB
+
+    weights: Path | None = None
+    catalogue: Path | None = None
+    debug: bool = False
+
+    @property
+    def redis_url(self) -> str | None:
+        return self.redis.get_secret_value() if self.redis else None
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """The settings; `overrides` that are None leave the variable or the default standing.
+
+    Raises SettingsError in one line on a value out of bounds or a variable that does not exist.
+    """
+    _refuse_unknown_variables()
+    try:
+        return Settings(**{name: value for name, value in overrides.items() if value is not None})
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        name = str(first["loc"][0]) if first["loc"] else "settings"
+        option = f"--{name.replace('_', '-')} or {PREFIX}{name.upper()}"
+        raise SettingsError(f"{option}: {first['msg'].lower()}") from None
+
+
+def _refuse_unknown_variables() -> None:
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    for variable in os.environ:
+        if variable.startswith(PREFIX) and variable not in known:
+            nearest = difflib.get_close_matches(variable, known, n=1)
+            hint = f"did you mean {nearest[0]}?" if nearest else f"known are {', '.join(sorted(known))}"
+            raise SettingsError(f"{variable} is no setting: {hint}")

@@ -1,0 +1,174 @@
+"""Child processes of the `facestream` command: watched, restarted, and never left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import IO, Self
+
+FIRST_BACKOFF_SECONDS = 0.5
+MAX_BACKOFF_SECONDS = 30.0
+STABLE_SECONDS = 60.0
+GRACE_SECONDS = 10.0
+# A child that ends with one of these has said what is wrong, and would say it again.
+HOPELESS = (1, 2)
+
+
+@dataclass(slots=True)
+class Child:
+    name: str
+    arguments: Sequence[str]
+    restart: bool
+    on_line: Callable[[str], None] | None
+    process: subprocess.Popen[str]
+    started_at: float = field(default_factory=time.monotonic)
+    backoff_seconds: float = FIRST_BACKOFF_SECONDS
+    restart_at: float | None = None
+    restarts: int = 0
+    readers: list[threading.Thread] = field(default_factory=list)
+
+    @property
+    def status(self) -> int | None:
+        """None while running, else the exit status, negative for a signal."""
+        return self.process.poll()
+
+
+class Supervisor:
+    """Runs `facestream …` commands as children in sessions of their own, so that Ctrl-C reaches only us.
+
+    Every child reads its standard input, which ends when this process does, however it dies. `tell` gets
+    one line at a time of what children and the supervisor have to say.
+    """
+
+    def __init__(self, tell: Callable[[str], None], environment: Mapping[str, str]) -> None:
+        self._tell = tell
+        self._environment = os.environ | environment
+        self.children: dict[str, Child] = {}
+
+    def start(
+        self,
+        name: str,
+        arguments: Sequence[str],
+        *,
+        restart: bool = False,
+        on_line: Callable[[str], None] | None = None,
+    ) -> Child:
+        """Start a command; `on_line` gets each line of its standard output."""
+        child = Child(name, arguments, restart, on_line, self._spawn(arguments))
+        self._listen(child)
+        self.children[name] = child
+        return child
+
+    def check(self) -> list[Child]:
+        """Restart what died and may be restarted; the children that have ended for good."""
+        ended = []
+        for child in self.children.values():
+            if child.status is None:
+                continue
+            if not child.restart or child.status in HOPELESS or child.status == 0:
+                ended.append(child)
+            elif child.restart_at is None:
+                self._plan_restart(child)
+            elif time.monotonic() >= child.restart_at:
+                self._restart(child)
+        return ended
+
+    def stop(self, grace_seconds: float = GRACE_SECONDS) -> None:
+        """Ask every child to end, then make it."""
+        for child in self.children.values():
+            if child.status is None:
+                child.process.send_signal(signal.SIGTERM)
+        deadline = time.monotonic() + grace_seconds
+        for child in self.children.values():
+            try:
+                child.process.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                child.process.kill()
+                child.process.wait()
+            self._close(child)
+
+    def kill(self) -> None:
+        for child in self.children.values():
+            if child.status is None:
+                child.process.kill()
+        for child in self.children.values():
+            child.process.wait()
+            self._close(child)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.kill()
+
+    def _plan_restart(self, child: Child) -> None:
+        if time.monotonic() - child.started_at > STABLE_SECONDS:
+            child.backoff_seconds = FIRST_BACKOFF_SECONDS
+        child.restart_at = time.monotonic() + child.backoff_seconds
+        self._tell(f"{child.name} died ({describe(child.status)}); restarting in {child.backoff_seconds:g} s")
+        child.backoff_seconds = min(child.backoff_seconds * 2, MAX_BACKOFF_SECONDS)
+
+    def _restart(self, child: Child) -> None:
+        self._close(child)
+        child.process = self._spawn(child.arguments)
+        child.started_at, child.restart_at = time.monotonic(), None
+        child.restarts += 1
+        self._listen(child)
+
+    def _spawn(self, arguments: Sequence[str]) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "facestream", *arguments, "--follow-stdin"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            env=self._environment,
+            start_new_session=True,
+        )
+
+    def _listen(self, child: Child) -> None:
+        assert child.process.stdout is not None
+        assert child.process.stderr is not None
+
+        def forward(stream: IO[str], to: Callable[[str], None]) -> None:
+            for line in stream:
+                to(line.rstrip("\n"))
+
+        def ignore(_line: str) -> None:
+            pass
+
+        child.readers = [
+            threading.Thread(target=forward, args=(child.process.stdout, child.on_line or ignore), daemon=True),
+            threading.Thread(target=forward, args=(child.process.stderr, self._tell), daemon=True),
+        ]
+        for reader in child.readers:
+            reader.start()
+
+    def _close(self, child: Child) -> None:
+        for reader in child.readers:
+            reader.join()
+        for stream in (child.process.stdin, child.process.stdout, child.process.stderr):
+            if stream is not None and not stream.closed:
+                stream.close()
+
+
+def describe(status: int | None) -> str:
+    """An exit status in words."""
+    if status is None:
+        return "running"
+    if status >= 0:
+        return f"status {status}"
+    try:
+        return signal.Signals(-status).name
+    except ValueError:
+        return f"signal {-status}"

@@ -1,0 +1,62 @@
+"""The frame loop."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+
+from facestream.bus.taker import Taker
+from facestream.errors import BusFull, BusUnavailable
+from facestream_worker.hooks import Hooks, tell
+from facestream_worker.pipeline import Pipeline
+
+POLL_SECONDS = 1.0
+RETRY_SECONDS = 0.5
+SWEEP_SECONDS = 1.0
+
+
+def run(
+    bus: Taker, pipeline: Pipeline, hooks: Sequence[Hooks], stop: threading.Event, *, batch_size: int
+) -> None:
+    """Take frames, find and classify faces, publish results, until asked to stop.
+
+    Every frame taken ends exactly once: completed, or refused with a reason. If this process dies first,
+    the frame stays in its hands until a peer adopts it.
+    """
+    while not stop.is_set():
+        try:
+            bus.join()
+            tell(hooks, "joined")
+            serve(bus, pipeline, hooks, stop, batch_size)
+            bus.leave()
+        except (BusUnavailable, BusFull) as error:
+            tell(hooks, "bus_lost", error)
+            stop.wait(RETRY_SECONDS)
+
+
+def serve(
+    bus: Taker, pipeline: Pipeline, hooks: Sequence[Hooks], stop: threading.Event, batch_size: int
+) -> None:
+    """Batch after batch, and the housekeeping in between."""
+    sweep_at = time.monotonic()
+    while not stop.is_set():
+        settle(bus, pipeline, hooks, batch_size)
+        if time.monotonic() >= sweep_at:
+            adopted = bus.sweep()
+            if adopted:
+                tell(hooks, "adopted", adopted)
+            sweep_at = time.monotonic() + SWEEP_SECONDS
+
+
+def settle(bus: Taker, pipeline: Pipeline, hooks: Sequence[Hooks], batch_size: int) -> None:
+    """Take a batch and bring every frame of it to its one end."""
+    began = time.perf_counter()
+    batch = bus.take(batch_size, POLL_SECONDS)
+    if not batch:
+        return
+    tell(hooks, "taken", batch, time.perf_counter() - began)
+    settled = pipeline.settle(batch)
+    began = time.perf_counter()
+    ended = bus.commit(settled.outcomes)
+    tell(hooks, "settled", settled, time.perf_counter() - began, ended)

@@ -1,0 +1,47 @@
+"""What a worker says in words: a line when something changes, never one per frame."""
+
+from __future__ import annotations
+
+import time
+from typing import TextIO
+
+from facestream.errors import BusError
+from facestream_worker.hooks import Hooks
+from facestream_worker.pipeline import Settled
+
+QUIET_SECONDS = 10.0
+
+
+class Notices(Hooks):
+    """One line per change on a stream; refusals at most one in QUIET_SECONDS, with how many were not said."""
+
+    def __init__(self, worker: str, stream: TextIO) -> None:
+        self._worker, self._stream = worker, stream
+        self._is_lost = False
+        self._unsaid, self._said_at = 0, float("-inf")
+
+    def joined(self) -> None:
+        if self._is_lost:
+            self._say("the broker is back")
+        self._is_lost = False
+
+    def adopted(self, frames: int) -> None:
+        self._say(f"adopted {frames} frame{'s' if frames > 1 else ''} of a worker that died")
+
+    def bus_lost(self, error: BusError) -> None:
+        if not self._is_lost:
+            self._say(f"{error}; waiting for it")
+        self._is_lost = True
+
+    def settled(self, settled: Settled, commit_seconds: float, ended: int) -> None:
+        for outcome in settled.outcomes:
+            if outcome.reason is None:
+                continue
+            self._unsaid += 1
+            if time.monotonic() - self._said_at >= QUIET_SECONDS:
+                counted = f" ({self._unsaid} refused)" if self._unsaid > 1 else ""
+                self._say(f"refused a frame of {outcome.delivery.camera}: {outcome.reason.value}{counted}")
+                self._unsaid, self._said_at = 0, time.monotonic()
+
+    def _say(self, text: str) -> None:
+        print(f"worker {self._worker}: {text}", file=self._stream, flush=True)

@@ -1,0 +1,132 @@
+"""From deliveries to outcomes: decode, detect, align, classify, describe."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from facestream.bus.taker import Delivery, Outcome
+from facestream.contract import (
+    DropReason,
+    FaceMap,
+    FrameHeader,
+    RejectMap,
+    describe_result,
+    pack_reject,
+    pack_result,
+)
+from facestream.errors import FrameRefused
+from facestream_models import Analyser, Faces
+from facestream_models.stages import Stages
+from facestream_worker.accept import Pixels, accept_header, decode_pixels
+
+_ERROR_CHARACTERS = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """An accepted delivery: what it says of itself, and its pixels."""
+
+    delivery: Delivery
+    header: FrameHeader
+    pixels: Pixels
+
+
+@dataclass(slots=True)
+class Settled:
+    """What became of one batch; `faces` are those of the results, `stages` in seconds for the whole batch."""
+
+    outcomes: list[Outcome]
+    faces: list[Faces]
+    stages: Stages
+
+
+class Pipeline:
+    """Analyses batches of deliveries. A frame that cannot be analysed is refused; the others go on."""
+
+    def __init__(self, analyser: Analyser, worker: str, max_attempts: int) -> None:
+        self._analyser, self._worker, self._max_attempts = analyser, worker, max_attempts
+        self._models = dict(analyser.models)
+
+    def settle(self, batch: Sequence[Delivery]) -> Settled:
+        """Exactly one outcome for every delivery."""
+        settled = Settled([], [], Stages())
+        frames: list[Frame] = []
+        with settled.stages.measure("decode"):
+            for delivery in batch:
+                self._attempt(delivery, settled, lambda delivery: frames.append(self._accept(delivery)))
+        if frames:
+            self._analyse(frames, settled)
+        return settled
+
+    def _accept(self, delivery: Delivery) -> Frame:
+        header = accept_header(delivery, self._max_attempts)
+        return Frame(delivery, header, decode_pixels(header, delivery.image))
+
+    def _analyse(self, frames: list[Frame], settled: Settled) -> None:
+        try:
+            found = self._find(frames, settled.stages)
+        except Exception:
+            # One frame of the batch upsets a model: alone, each shows whether it is the one.
+            for frame in frames:
+                self._attempt(frame.delivery, settled, lambda _, frame=frame: self._analyse_alone(frame, settled))
+            return
+        timings_ms = {stage: round(s * 1000 / len(frames), 3) for stage, s in settled.stages.items()}
+        for frame, faces in zip(frames, found, strict=True):
+            self._complete(frame, faces, timings_ms, settled)
+
+    def _analyse_alone(self, frame: Frame, settled: Settled) -> None:
+        stages = Stages()
+        try:
+            [faces] = self._find([frame], stages)
+        except Exception as error:
+            raise FrameRefused(DropReason.MODEL_ERROR, f"{type(error).__name__}: {error}") from None
+        timings_ms = {stage: round(seconds * 1000, 3) for stage, seconds in stages.items()}
+        self._complete(frame, faces, timings_ms, settled)
+
+    def _find(self, frames: list[Frame], stages: Stages) -> list[Faces]:
+        wanted = [frame.header.attributes for frame in frames]
+        loaded = self._models.keys()
+        return self._analyser.analyse(
+            [frame.pixels for frame in frames],
+            attributes=[loaded if names is None else names for names in wanted],
+            stages=stages,
+        )
+
+    def _complete(self, frame: Frame, faces: Faces, timings_ms: dict[str, float], settled: Settled) -> None:
+        result = describe_result(
+            frame.header,
+            cast(list[FaceMap], faces.to_maps()),
+            models=self._models,
+            timings_ms=timings_ms,
+            worker=self._worker,
+            completed_at_us=time.time_ns() // 1000,
+        )
+        settled.outcomes.append(Outcome(frame.delivery, pack_result(result), frame.header.held_us))
+        settled.faces.append(faces)
+
+    def _attempt(self, delivery: Delivery, settled: Settled, work: Callable[[Delivery], None]) -> None:
+        try:
+            work(delivery)
+        except FrameRefused as refusal:
+            settled.outcomes.append(self._refuse(delivery, refusal))
+
+    def _refuse(self, delivery: Delivery, refusal: FrameRefused) -> Outcome:
+        reject: RejectMap = {
+            "v": 1,
+            "camera": delivery.camera,
+            "reason": refusal.reason.value,
+            "error": str(refusal)[:_ERROR_CHARACTERS],
+            "entry": delivery.entry,
+            "attempts": delivery.attempts,
+            "worker": self._worker,
+            "refused_at_us": time.time_ns() // 1000,
+        }
+        try:
+            header = FrameHeader.unpack(delivery.header)
+            reject |= {"epoch": header.epoch, "seq": header.seq}
+        except FrameRefused:
+            pass  # the header is what is wrong with it
+        return Outcome(delivery, pack_reject(reject), reason=refusal.reason)
