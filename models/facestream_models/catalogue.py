@@ -69,7 +69,7 @@ def load_catalogue(extra: Path | None = None) -> Catalogue:
     Raises CatalogueError, in one line that names the file, the model and the key.
     """
     if extra is None and os.environ.get(CATALOGUE_VARIABLE):
-        extra = Path(os.environ[CATALOGUE_VARIABLE])
+        extra = Path(os.environ[CATALOGUE_VARIABLE]).expanduser()
     models = read_catalogue_file(BUILT_IN)
     if extra is not None:
         models += read_catalogue_file(extra)

@@ -107,6 +107,15 @@ class WeightsStore:
         own = [source.path for source in model.sources if isinstance(source, FileSource)]
         return next((path for path in (self.file(model), *own) if path.is_file()), None)
 
+    def files(self, model: Model) -> dict[Path, str]:
+        """The files of a model that are here, each with the sha256 it should have."""
+        expected = {}
+        if path := self.locate(model):
+            expected[path] = model.sha256
+        if model.derived_sha256 and self.derived_file(model).is_file():
+            expected[self.derived_file(model)] = model.derived_sha256
+        return expected
+
     def state(self, model: Model) -> State:
         path = self.locate(model)
         if path is None:
@@ -118,10 +127,8 @@ class WeightsStore:
         return self.folder / f"{model.name}-{model.sha256[:8]}.onnx"
 
     def derived_file(self, model: Model) -> Path:
-        return (
-            self.folder
-            / f"{model.name}-{model.sha256[:8]}.{model.derive}-{(model.derived_sha256 or '')[:8]}.onnx"
-        )
+        pinned = (model.derived_sha256 or "")[:8]
+        return self.folder / f"{model.name}-{model.sha256[:8]}.{model.derive}-{pinned}.onnx"
 
     def _pull(self, model: Model, scratch: Path, progress: Progress) -> Pulled:
         came_from = None
@@ -197,4 +204,4 @@ def _corrupt(path: Path, model: Model, folder: Path) -> str:
         remedy = f"run `facestream models pull {model.name}`"
     else:
         remedy = "put the right file there, or its real sha256 into your catalogue"
-    return f"{path} is not the {model.name} of the catalogue (its sha256 should be {model.sha256[:12]}…): {remedy}"
+    return f"{path} is not {model.name} as catalogued (sha256 {model.sha256[:12]}…): {remedy}"

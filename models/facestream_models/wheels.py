@@ -14,7 +14,8 @@ from typing import IO
 from facestream_models.model import WheelSource
 from facestream_models.sources import Report, SourceFailed
 
-ADDRESS = re.compile(r"\w+://[^\s'\"]+")
+# To the next space, quotes and all: a password may hold anything else.
+ADDRESS = re.compile(r"\w+://\S+")
 PROGRESS = re.compile(r"Progress (\d+) of (\d+)")
 # The first pip that tells its progress in a form made for programs.
 PIP_WITH_RAW_PROGRESS = (24, 1)
