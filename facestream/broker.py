@@ -33,8 +33,15 @@ class EmbeddedBroker:
         self._folder = _private_folder()
         self._socket = self._folder / "broker.sock"
         self._log = self._folder / "broker.log"
-        self._watch = subprocess.Popen(  # noqa: S603
-            [sys.executable, "-I", "-S", broker_watch.__file__, str(self._folder), *self._command(max_memory_bytes)],
+        self._watch = subprocess.Popen(
+            [
+                sys.executable,
+                "-I",
+                "-S",
+                broker_watch.__file__,
+                str(self._folder),
+                *self._command(max_memory_bytes),
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -81,7 +88,10 @@ class EmbeddedBroker:
             "maxmemory-policy": "noeviction",
             "daemonize": "no",
         }
-        return [str(server_binary()), *(part for key, value in options.items() for part in (f"--{key}", value))]
+        return [
+            str(server_binary()),
+            *(part for key, value in options.items() for part in (f"--{key}", value)),
+        ]
 
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + READY_SECONDS
@@ -128,5 +138,5 @@ def _private_folder() -> Path:
     folder = Path(tempfile.mkdtemp(prefix="facestream-"))
     if len(str(folder / "broker.sock").encode()) > MAX_SOCKET_PATH:
         folder.rmdir()
-        folder = Path(tempfile.mkdtemp(prefix="facestream-", dir="/tmp"))  # noqa: S108 - mkdtemp makes it 0700
+        folder = Path(tempfile.mkdtemp(prefix="facestream-", dir="/tmp"))
     return folder

@@ -20,7 +20,7 @@ GRACE_SECONDS = 2.0
 def main(folder: str, command: list[str]) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    server = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)  # noqa: S603
+    server = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
 
     def leave_with_server() -> None:
         status = server.wait()

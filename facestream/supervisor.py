@@ -148,7 +148,9 @@ class Supervisor:
             pass
 
         child.readers = [
-            threading.Thread(target=forward, args=(child.process.stdout, child.on_line or ignore), daemon=True),
+            threading.Thread(
+                target=forward, args=(child.process.stdout, child.on_line or ignore), daemon=True
+            ),
             threading.Thread(target=forward, args=(child.process.stderr, self._tell), daemon=True),
         ]
         for reader in child.readers:

@@ -73,7 +73,7 @@ class Connection:
         self._client.close()
 
     def call(self, name: str, keys: Sequence[str], arguments: Sequence[Any], *, retry: bool = True) -> Any:
-        """Run a script in one round trip; a lost connection is tried again for a moment, as scripts repeat safely."""
+        """Run a script in one round trip; tried again for a moment when the connection breaks."""
         deadline, pause = time.monotonic() + RETRY_SECONDS, 0.02
         while True:
             try:
@@ -94,23 +94,24 @@ class Connection:
     def pop_ready(self, partitions: Sequence[int], wait_seconds: float) -> tuple[int, str] | None:
         """Block until a camera's turn comes in one of the partitions; (partition, camera) or None."""
         names = [self.keys.ready(partition) for partition in partitions]
-        with translated(self.address):
-            popped = self._client.bzpopmin(names, timeout=min(wait_seconds, MAX_BLOCK_SECONDS))
+        popped = self.read("BZPOPMIN", *names, min(wait_seconds, MAX_BLOCK_SECONDS))
         if not popped:
             return None
         return partitions[names.index(popped[0].decode())], popped[1].decode(errors="replace")
 
     def read(self, command: str, *arguments: Any) -> Any:
-        """One read-only command; the reply as the driver parses it."""
+        """One command as it is, never tried again; the reply as the driver parses it."""
         with translated(self.address):
-            return self._client.execute_command(command, *arguments)
+            return self._client.execute_command(command, *arguments)  # type: ignore[no-untyped-call]
 
     def _check_fit(self) -> dict[str, Any]:
-        info = cast(dict[str, Any], self._client.info())
+        info = self._client.info()
         kind, version = server_version(info)
         if tuple(int(part) for part in version.split(".")[:2]) < _OLDEST[kind]:
             oldest = ".".join(map(str, _OLDEST[kind]))
-            raise BusRefused(f"the broker at {self.address} is {kind} {version}: {kind} {oldest} or newer is needed")
+            raise BusRefused(
+                f"the broker at {self.address} is {kind} {version}: {kind} {oldest} or newer is needed"
+            )
         policy = info.get("maxmemory_policy", "noeviction")
         if policy != "noeviction":
             raise BusRefused(
@@ -118,7 +119,9 @@ class Connection:
                 "set `maxmemory-policy noeviction` there"
             )
         if info.get("redis_mode") == "cluster":
-            raise BusRefused(f"the broker at {self.address} is a cluster, which this version does not speak yet")
+            raise BusRefused(
+                f"the broker at {self.address} is a cluster, which this version does not speak yet"
+            )
         return info
 
     def _agree(self, meta: str, partitions: int | None) -> tuple[str, int]:

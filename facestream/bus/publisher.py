@@ -38,7 +38,7 @@ class Totals:
         self.dropped[reason] = self.dropped.get(reason, 0) + count
 
 
-class Rewind(Exception):  # noqa: N818 - no error: an instruction from the broker
+class Rewind(Exception):
     """The broker forgot frames: a lossless source sends again from `seq`."""
 
     def __init__(self, seq: int) -> None:
@@ -81,13 +81,17 @@ class Epoch:
         )
         match reply:
             case [b"held", _, milliseconds]:
-                return max(0.01, milliseconds / 1000)
+                return max(0.01, int(milliseconds) / 1000)
             case [b"changed"]:
-                raise UsageError(f"cannot resume {camera}: its file is not the one that was begun; run it anew")
+                raise UsageError(
+                    f"cannot resume {camera}: its file is not the one that was begun; run it anew"
+                )
             case [b"new"]:
                 raise UsageError(f"cannot resume {camera}: it was never begun here; run it without --resume")
         _, epoch, last_seq, captured, drops = reply
-        totals = Totals(int(captured), 0, {SourceDrop(name): count for name, count in json.loads(drops).items()})
+        totals = Totals(
+            int(captured), 0, {SourceDrop(name): count for name, count in json.loads(drops).items()}
+        )
         return cls(connection, camera, int(epoch), token, live, depth, int(last_seq) + 1, totals, room=depth)
 
     def publish(self, header: FrameHeader, image: bytes) -> None:
@@ -98,7 +102,12 @@ class Epoch:
         header = replace(header, camera=self.camera, epoch=self.epoch, seq=self.next_seq)
         keys = self.connection.keys
         partition = keys.partition(self.camera)
-        done = [keys.ledger(self.camera), keys.frames(self.camera), keys.ready(partition), keys.cameras(partition)]
+        done = [
+            keys.ledger(self.camera),
+            keys.frames(self.camera),
+            keys.ready(partition),
+            keys.cameras(partition),
+        ]
         arguments = [self.camera, self.epoch, self.token, self.next_seq, "1" if self.live else "", self.depth]
         reply = self.connection.call(
             "publish",
@@ -122,7 +131,13 @@ class Epoch:
         reply = self.connection.call(
             "report",
             [keys.ledger(self.camera), keys.frames(self.camera)],
-            [self.epoch, self.token, "ended" if ended else "open", self.depth, *self._totals(self.totals.in_hand)],
+            [
+                self.epoch,
+                self.token,
+                "ended" if ended else "open",
+                self.depth,
+                *self._totals(self.totals.in_hand),
+            ],
             retry=not self.live,
         )
         if reply[0] == b"forgotten":

@@ -47,7 +47,7 @@ class Retention:
 
 
 class Taker:
-    """One worker's hands. Frames it takes stay its own until committed, released or, when it dies, adopted."""
+    """One worker's hands. What it takes is its own until committed, released or, when it dies, adopted."""
 
     def __init__(self, connection: Connection, worker: str, retention: Retention | None = None) -> None:
         self.worker = worker

@@ -27,7 +27,9 @@ def register(app: typer.Typer) -> None:
 def worker(
     redis: Annotated[
         str | None,
-        typer.Option(help="The broker, as redis://, rediss:// or unix://; or set FACESTREAM_REDIS.", metavar="URL"),
+        typer.Option(
+            help="The broker, as redis://, rediss:// or unix://; or set FACESTREAM_REDIS.", metavar="URL"
+        ),
     ] = None,
     workers: Annotated[int, typer.Option(help="How many worker processes to run.", min=1, max=1024)] = 1,
     attributes: Annotated[
@@ -120,11 +122,16 @@ def _run_several(
     from facestream.supervisor import Supervisor
 
     environment = {"FACESTREAM_REDIS": require_redis(settings), "FACESTREAM_BATCH": str(settings.batch)}
-    with stop_on_signals() as stop, Supervisor(lambda line: print(line, file=sys.stderr), environment) as children:
+    with (
+        stop_on_signals() as stop,
+        Supervisor(lambda line: print(line, file=sys.stderr), environment) as children,
+    ):
         for number in range(workers):
             port = [] if metrics_port is None else ["--metrics-port", str(metrics_port + number)]
             children.start(
-                f"worker-{number}", ["worker", "--attributes", attributes, "--engine", engine, *port], restart=True
+                f"worker-{number}",
+                ["worker", "--attributes", attributes, "--engine", engine, *port],
+                restart=True,
             )
         while not stop.wait(0.1):
             children.check()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import cast
 
@@ -56,7 +57,8 @@ class Pipeline:
         frames: list[Frame] = []
         with settled.stages.measure("decode"):
             for delivery in batch:
-                self._attempt(delivery, settled, lambda delivery: frames.append(self._accept(delivery)))
+                with self._refusing(delivery, settled):
+                    frames.append(self._accept(delivery))
         if frames:
             self._analyse(frames, settled)
         return settled
@@ -71,7 +73,9 @@ class Pipeline:
         except Exception:
             # One frame of the batch upsets a model: alone, each shows whether it is the one.
             for frame in frames:
-                self._attempt(frame.delivery, settled, lambda _, frame=frame: self._analyse_alone(frame, settled))
+                self._attempt(
+                    frame.delivery, settled, lambda _, frame=frame: self._analyse_alone(frame, settled)
+                )
             return
         timings_ms = {stage: round(s * 1000 / len(frames), 3) for stage, s in settled.stages.items()}
         for frame, faces in zip(frames, found, strict=True):
@@ -107,9 +111,10 @@ class Pipeline:
         settled.outcomes.append(Outcome(frame.delivery, pack_result(result), frame.header.held_us))
         settled.faces.append(faces)
 
-    def _attempt(self, delivery: Delivery, settled: Settled, work: Callable[[Delivery], None]) -> None:
+    @contextmanager
+    def _refusing(self, delivery: Delivery, settled: Settled) -> Iterator[None]:
         try:
-            work(delivery)
+            yield
         except FrameRefused as refusal:
             settled.outcomes.append(self._refuse(delivery, refusal))
 

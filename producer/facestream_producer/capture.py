@@ -1,0 +1,199 @@
+"""The capture loop: every frame of a source is published, or dropped for a counted reason."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from facestream.bus.publisher import Epoch, Rewind, Totals
+from facestream.contract import FrameHeader, SourceDrop
+from facestream.errors import BusFull, BusUnavailable, FacestreamError, SourceBroken
+from facestream_producer.encoder import Encoded, Encoder
+from facestream_producer.hooks import Hooks
+from facestream_producer.source import Source, SourceFrame
+
+HEARTBEAT_SECONDS = 1.0
+FIRST_POLL_SECONDS = 0.001
+MAX_POLL_SECONDS = 0.02
+FIRST_BACKOFF_SECONDS = 0.05
+MAX_BACKOFF_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How frames are made: scaled to `max_side`, encoded, and what the header asks of the worker."""
+
+    max_side: int
+    quality: int
+    max_age_ms: int | None
+    attributes: tuple[str, ...] | None
+
+
+class Capture:
+    """Carries one source through one epoch. A live source drops what cannot be sent; any other waits."""
+
+    def __init__(
+        self, source: Source, epoch: Epoch, shape: Shape, hooks: Hooks, stop: threading.Event
+    ) -> None:
+        self._source, self._epoch, self._shape, self._hooks, self._stop = source, epoch, shape, hooks, stop
+        self._encoder = Encoder(max_side=shape.max_side, quality=shape.quality)
+        self._corrupt = 0
+        self._heartbeat_at = 0.0
+
+    def run(self) -> FacestreamError | None:
+        """Publish until the source ends or somebody asks to stop, then end the epoch.
+
+        Returns the error with which the source broke off, if it did; what came before it is published.
+        """
+        while True:
+            try:
+                broken = self._publish_all()
+                self._finish()
+            except Rewind as rewind:
+                self._rewind(rewind.seq)
+            else:
+                return broken
+
+    def _publish_all(self) -> SourceBroken | None:
+        try:
+            for frame in self._frames():
+                if not self._publish_one(frame):
+                    break
+        except SourceBroken as error:
+            return error
+        return None
+
+    def _publish_one(self, frame: SourceFrame) -> bool:
+        """Bring one frame to the broker or to its drop; False when asked to stop."""
+        held_since = time.monotonic()
+        self._count_corrupt()
+        self._epoch.totals.capture()
+        if self._stop.is_set():
+            self._drop(SourceDrop.SHUTDOWN)
+            return False
+        encoded = self._encode(frame)
+        if encoded is not None:
+            self._send(frame, encoded, held_since)
+        self._beat()
+        return True
+
+    def _finish(self) -> None:
+        self._count_corrupt()
+        if self._epoch.totals.in_hand:
+            self._drop(SourceDrop.SHUTDOWN, self._epoch.totals.in_hand)
+        self._patiently(lambda: self._epoch.report(ended=True), until_stopped=False)
+        self._hooks.ended(self._epoch.totals)
+
+    def _frames(self) -> Iterator[SourceFrame]:
+        """Frames from the first unpublished one; those before it are decoded and counted anew."""
+        frames = self._source.frames()
+        self._corrupt = 0
+        if self._epoch.next_seq == 0 or self._source.live:
+            return frames
+        return self._skip(frames, self._epoch.next_seq)
+
+    def _skip(self, frames: Iterator[SourceFrame], published: int) -> Iterator[SourceFrame]:
+        recount = Totals()
+        for _ in range(published):
+            if self._stop.is_set() or next(frames, None) is None:
+                return
+            recount.capture()
+            recount.publish()
+            self._beat()
+        self._epoch.totals = recount
+        yield from frames
+
+    def _rewind(self, seq: int) -> None:
+        """What the broker forgot is in our hands again until it is sent again."""
+        totals = self._epoch.totals
+        totals.in_hand = totals.captured - sum(totals.dropped.values()) - seq
+        self._epoch.next_seq = seq
+        self._hooks.rewound(seq)
+
+    def _encode(self, frame: SourceFrame) -> Encoded | None:
+        try:
+            return self._encoder.encode(frame.picture)
+        except FacestreamError as error:
+            self._drop(SourceDrop.ENCODE_ERROR)
+            self._hooks.troubled(error)
+            return None
+
+    def _send(self, frame: SourceFrame, encoded: Encoded, held_since: float) -> None:
+        def publish() -> None:
+            self._epoch.publish(self._header(frame, encoded, held_since), encoded.data)
+            self._hooks.published(len(encoded.data))
+
+        if self._source.live:
+            try:
+                publish()
+            except BusUnavailable as error:
+                self._drop(SourceDrop.BROKER_DOWN)
+                self._hooks.troubled(error)
+            except BusFull as error:
+                self._drop(SourceDrop.BROKER_FULL)
+                self._hooks.troubled(error)
+        elif self._patiently(publish):
+            self._wait_for_room()
+        else:
+            self._drop(SourceDrop.SHUTDOWN)
+
+    def _wait_for_room(self) -> None:
+        pause = FIRST_POLL_SECONDS
+        while self._epoch.room <= 0 and not self._stop.wait(pause):
+            self._patiently(self._epoch.report)
+            pause = min(pause * 2, MAX_POLL_SECONDS)
+
+    def _patiently(self, action: Callable[[], None], *, until_stopped: bool = True) -> bool:
+        """Repeat `action` while the broker is away or full; False when asked to stop meanwhile."""
+        pause = FIRST_BACKOFF_SECONDS
+        while True:
+            try:
+                action()
+            except (BusUnavailable, BusFull) as error:
+                self._hooks.troubled(error)
+                if self._stop.wait(pause * random.uniform(0.5, 1.5)):
+                    if until_stopped:
+                        return False
+                    raise
+                pause = min(pause * 2, MAX_BACKOFF_SECONDS)
+            else:
+                return True
+
+    def _beat(self) -> None:
+        if time.monotonic() >= self._heartbeat_at:
+            self._patiently(self._epoch.report)
+            self._heartbeat_at = time.monotonic() + HEARTBEAT_SECONDS
+
+    def _drop(self, reason: SourceDrop, count: int = 1) -> None:
+        self._epoch.totals.drop(reason, count)
+        self._hooks.dropped(reason, count)
+
+    def _count_corrupt(self) -> None:
+        fresh = self._source.corrupt - self._corrupt
+        for _ in range(fresh):
+            self._epoch.totals.capture()
+        if fresh:
+            self._drop(SourceDrop.SOURCE_CORRUPT, fresh)
+        self._corrupt = self._source.corrupt
+
+    def _header(self, frame: SourceFrame, encoded: Encoded, held_since: float) -> FrameHeader:
+        return FrameHeader(
+            camera=self._epoch.camera,
+            source=self._source.name[:500],
+            epoch=self._epoch.epoch,
+            seq=self._epoch.next_seq,
+            pts_us=frame.pts_us,
+            captured_at_us=frame.captured_at_us,
+            clock=self._source.clock,
+            width=encoded.width,
+            height=encoded.height,
+            source_width=encoded.source_width,
+            source_height=encoded.source_height,
+            region=(0, 0, encoded.source_width, encoded.source_height),
+            held_us=int((time.monotonic() - held_since) * 1e6),
+            max_age_ms=self._shape.max_age_ms if self._source.live else None,
+            attributes=self._shape.attributes,
+        )

@@ -1,0 +1,24 @@
+"""What the capture loop tells whoever listens; every method does nothing unless overridden."""
+
+from __future__ import annotations
+
+from facestream.bus.publisher import Totals
+from facestream.contract import SourceDrop
+from facestream.errors import FacestreamError
+
+
+class Hooks:
+    def published(self, size_bytes: int) -> None:
+        """A frame is in the broker."""
+
+    def dropped(self, reason: SourceDrop, count: int) -> None:
+        """Captured frames will not be published."""
+
+    def rewound(self, seq: int) -> None:
+        """The broker forgot frames; the source is sent again from `seq`."""
+
+    def troubled(self, error: FacestreamError) -> None:
+        """Something went wrong that the loop deals with: the broker is away, a frame cannot be encoded."""
+
+    def ended(self, totals: Totals) -> None:
+        """The epoch is over, and the broker knows."""

@@ -1,0 +1,148 @@
+"""A producer at work: several sources, each in a thread with an epoch of its own."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from facestream.bus.connection import Connection
+from facestream.bus.publisher import LEASE_SECONDS, Epoch, Totals
+from facestream.contract import SourceDrop
+from facestream.errors import FacestreamError, UsageError
+from facestream.names import check_camera_name, unique_slug
+from facestream_producer.capture import Capture, Shape
+from facestream_producer.events import Events
+from facestream_producer.hooks import Hooks
+from facestream_producer.opening import open_source
+from facestream_producer.source import Source
+
+# Files take turns when there are many: each has a decoder of its own.
+FILES_AT_ONCE = 4
+LIVE_DEPTH = 2
+LOSSLESS_DEPTH = 16
+QUIET_SECONDS = 10.0
+
+
+def name_cameras(sources: Sequence[str], wanted: str | None) -> list[str]:
+    """A camera name for every source: the wanted one, or a slug of each, told apart by a number."""
+    if wanted is not None:
+        if len(sources) != 1:
+            raise UsageError(f"--camera names one source, but there are {len(sources)}: leave it out")
+        return [check_camera_name(wanted)]
+    names: list[str] = []
+    for source in sources:
+        names.append(unique_slug(source.rstrip("/"), names))
+    return names
+
+
+class Session:
+    """Carries sources to their ends; `run` says how many failed."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        shape: Shape,
+        metrics: Hooks,
+        stop: threading.Event,
+        *,
+        depth: int | None = None,
+        resume: bool = False,
+    ) -> None:
+        self._connection, self._shape, self._metrics, self._stop = connection, shape, metrics, stop
+        self._depth, self._resume = depth, resume
+        self._events = Events()
+
+    def run(self, sources: Sequence[str], cameras: Sequence[str]) -> int:
+        with ThreadPoolExecutor(max_workers=FILES_AT_ONCE, thread_name_prefix="source") as pool:
+            return sum(pool.map(self._carry, sources, cameras))
+
+    def _carry(self, text: str, camera: str) -> bool:
+        """True when the source failed, at the start or half-way; it was said then, and the others go on."""
+        try:
+            source = open_source(text)
+            try:
+                return self._capture(source, camera)
+            finally:
+                source.close()
+        except FacestreamError as error:
+            self._events.failed(text, str(error))
+            self._events.trouble(f"facestream: {error}")
+            return True
+
+    def _capture(self, source: Source, camera: str) -> bool:
+        epoch = self._begin(source, camera)
+        if epoch is None:
+            return True
+        self._events.began(source, epoch)
+        hooks = _Both(self._metrics, _Troubles(self._events, camera))
+        broken = Capture(source, epoch, self._shape, hooks, self._stop).run()
+        self._events.ended(epoch, epoch.totals, str(broken) if broken else None)
+        if broken:
+            self._events.trouble(f"facestream: {broken}")
+        return broken is not None
+
+    def _begin(self, source: Source, camera: str) -> Epoch | None:
+        """The camera's epoch; waits out the lease of a producer that was killed. None when asked to stop."""
+        depth = self._depth or (LIVE_DEPTH if source.live else LOSSLESS_DEPTH)
+        deadline = time.monotonic() + LEASE_SECONDS + 1
+        fingerprint = "" if source.live else source.fingerprint()
+        while True:
+            begun = Epoch.begin(
+                self._connection,
+                camera,
+                live=source.live,
+                depth=depth,
+                fingerprint=fingerprint,
+                resume=self._resume,
+            )
+            if isinstance(begun, Epoch):
+                return begun
+            if time.monotonic() + begun > deadline:
+                raise UsageError(
+                    f"camera {camera} is being sent by another producer: choose another --camera"
+                )
+            if self._stop.wait(begun):
+                return None
+
+
+class _Both(Hooks):
+    def __init__(self, first: Hooks, second: Hooks) -> None:
+        self._all = (first, second)
+
+    def published(self, size_bytes: int) -> None:
+        for hooks in self._all:
+            hooks.published(size_bytes)
+
+    def dropped(self, reason: SourceDrop, count: int) -> None:
+        for hooks in self._all:
+            hooks.dropped(reason, count)
+
+    def rewound(self, seq: int) -> None:
+        for hooks in self._all:
+            hooks.rewound(seq)
+
+    def troubled(self, error: FacestreamError) -> None:
+        for hooks in self._all:
+            hooks.troubled(error)
+
+    def ended(self, totals: Totals) -> None:
+        for hooks in self._all:
+            hooks.ended(totals)
+
+
+class _Troubles(Hooks):
+    """Says what goes wrong, at most once in QUIET_SECONDS."""
+
+    def __init__(self, events: Events, camera: str) -> None:
+        self._events, self._camera = events, camera
+        self._said_at = float("-inf")
+
+    def rewound(self, seq: int) -> None:
+        self._events.trouble(f"{self._camera}: the broker forgot frames; sending again from frame {seq}")
+
+    def troubled(self, error: FacestreamError) -> None:
+        if time.monotonic() - self._said_at >= QUIET_SECONDS:
+            self._events.trouble(f"{self._camera}: {error}")
+            self._said_at = time.monotonic()
