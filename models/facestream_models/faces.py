@@ -31,6 +31,10 @@ class Labels:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def part(self, start: int, stop: int) -> Labels:
+        """The answer for faces `start` to `stop`, the last not included."""
+        return Labels(self.labels[start:stop], self.scores[start:stop])
+
     def to_map(self, index: int) -> dict[str, Any]:
         return {"label": self.labels[index], "score": round(float(self.scores[index]), 4)}
 
@@ -52,6 +56,10 @@ class Estimates:
     def __len__(self) -> int:
         return len(self.years)
 
+    def part(self, start: int, stop: int) -> Estimates:
+        """The answer for faces `start` to `stop`, the last not included."""
+        return Estimates(self.years[start:stop], self.scores[start:stop])
+
     def to_map(self, index: int) -> dict[str, Any]:
         years = float(self.years[index])
         return {
@@ -69,7 +77,8 @@ class Faces:
 
     boxes: (n, 4) float32, x, y, width, height, inside the picture.
     scores: (n,) float32, detection score 0..1.
-    landmarks: (n, 5, 2) float32: right eye, left eye, nose, right and left mouth corner (the person's own right).
+    landmarks: (n, 5, 2) float32, inside the picture: right eye, left eye, nose, right and left mouth corner
+    (the person's own right).
     attributes: role (`gender`, `age`, …) to its answer for all n faces.
     """
 
@@ -81,18 +90,15 @@ class Faces:
     def __post_init__(self) -> None:
         n = len(self.scores)
         if self.boxes.shape != (n, 4) or self.scores.shape != (n,) or self.landmarks.shape != (n, 5, 2):
-            raise ValueError(
-                f"boxes {self.boxes.shape}, scores {self.scores.shape} and landmarks {self.landmarks.shape} disagree"
-            )
+            shapes = self.boxes.shape, self.scores.shape, self.landmarks.shape
+            raise ValueError(f"boxes, scores and landmarks disagree: {shapes}")
         for role, attribute in self.attributes.items():
             if len(attribute) != n:
                 raise ValueError(f"{len(attribute)} answers of {role} for {n} faces")
 
     @classmethod
     def empty(cls) -> Faces:
-        return cls(
-            np.empty((0, 4), np.float32), np.empty((0,), np.float32), np.empty((0, 5, 2), np.float32)
-        )
+        return cls(np.empty((0, 4), np.float32), np.empty((0,), np.float32), np.empty((0, 5, 2), np.float32))
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -102,8 +108,9 @@ class Faces:
         return list(self._maps())
 
     def _maps(self) -> Iterator[dict[str, Any]]:
-        boxes = self.boxes.round(2).tolist()
-        landmarks = self.landmarks.round(2).tolist()
+        boxes = _rounded_inside(self.boxes).tolist()
+        # As float64: a rounded float32 has a dozen decimals again.
+        landmarks = self.landmarks.astype(np.float64).round(2).tolist()
         for index, (box, points) in enumerate(zip(boxes, landmarks, strict=True)):
             yield {
                 "box": box,
@@ -111,3 +118,12 @@ class Faces:
                 "landmarks": points,
                 "attributes": {role: answer.to_map(index) for role, answer in self.attributes.items()},
             }
+
+
+def _rounded_inside(boxes: Floats) -> NDArray[np.float64]:
+    """Boxes to hundredths of a pixel; by their corners, so that none grows out of the picture."""
+    corners = boxes.astype(np.float64)
+    corners[:, 2:] += corners[:, :2]
+    corners = corners.round(2)
+    corners[:, 2:] -= corners[:, :2]
+    return corners.round(2)
