@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Callable
+from math import isfinite
 from pathlib import Path
 from typing import Any, cast, get_args
 from urllib.parse import urlsplit
@@ -121,7 +122,7 @@ def _size(table: Table) -> tuple[int | None, int | None]:
 def _triple(table: Table, key: str, default: float) -> Triple:
     value = table.take(key, default)
     values = value if isinstance(value, list) else [value] * 3
-    numbers = [float(each) for each in values if type(each) in (int, float)]
+    numbers = [float(each) for each in values if type(each) in (int, float) and isfinite(each)]
     if len(numbers) != 3 or len(values) != 3:
         raise table.wrong(key, "must be one number, or three in the order of channels")
     return numbers[0], numbers[1], numbers[2]
@@ -137,7 +138,7 @@ def _output(table: Table) -> Output:
             raise table.wrong("labels", "must be two or more different words, and not 'unknown'")
     if kind == "age-distribution":
         years = tuple(float(year) for year in table.list_of("years", (int, float), "numbers"))
-        if len(years) < 2 or list(years) != sorted(set(years)):
+        if len(years) < 2 or list(years) != sorted(set(years)) or not all(map(isfinite, years)):
             raise table.wrong("years", "must be two or more numbers in rising order")
     activation = cast(Activation, table.choice("activation", get_args(Activation), default="none"))
     table.close()

@@ -36,6 +36,8 @@ def print_table(catalogue: Catalogue, store: WeightsStore) -> None:
         )
     console = Console()
     console.print(table)
+    if any(store.state(model) == "missing" for model in catalogue):
+        console.print("`facestream models pull NAME` gets what is missing.", highlight=False)
     console.print(f"Weights are kept in {escape(str(store.folder))}", soft_wrap=True, highlight=False)
 
 

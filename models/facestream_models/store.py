@@ -79,7 +79,8 @@ class WeightsStore:
 
         Raises ModelError naming what every source answered, or what the disk did.
         """
-        with tempfile.TemporaryDirectory(prefix="facestream-pull-") as scratch:
+        temporary = tempfile.TemporaryDirectory
+        with explaining_disk_errors(self.folder), temporary(prefix="facestream-pull-") as scratch:
             for model in models:
                 yield self._pull(model, Path(scratch), progress)
 
