@@ -16,6 +16,7 @@ from typing import IO, Self
 FIRST_BACKOFF_SECONDS = 0.5
 MAX_BACKOFF_SECONDS = 30.0
 STABLE_SECONDS = 60.0
+EARLY_SECONDS = 10.0
 GRACE_SECONDS = 10.0
 # A child that ends with one of these has said what is wrong, and would say it again.
 HOPELESS = (1, 2)
@@ -26,10 +27,12 @@ class Child:
     name: str
     arguments: Sequence[str]
     restart: bool
+    restart_arguments: Sequence[str]
     on_line: Callable[[str], None] | None
     process: subprocess.Popen[str]
     started_at: float = field(default_factory=time.monotonic)
     backoff_seconds: float = FIRST_BACKOFF_SECONDS
+    early_deaths: int = 0
     restart_at: float | None = None
     restarts: int = 0
     readers: list[threading.Thread] = field(default_factory=list)
@@ -44,11 +47,19 @@ class Supervisor:
     """Runs `facestream …` commands as children in sessions of their own, so that Ctrl-C reaches only us.
 
     Every child reads its standard input, which ends when this process does, however it dies. `tell` gets
-    one line at a time of what children and the supervisor have to say.
+    one line at a time of what children and the supervisor have to say. A child that dies `give_up_after`
+    times within moments of its start is not started again; None never gives up.
     """
 
-    def __init__(self, tell: Callable[[str], None], environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        tell: Callable[[str], None],
+        environment: Mapping[str, str],
+        *,
+        give_up_after: int | None = None,
+    ) -> None:
         self._tell = tell
+        self._give_up_after = give_up_after
         self._environment = os.environ | environment
         self.children: dict[str, Child] = {}
 
@@ -58,10 +69,15 @@ class Supervisor:
         arguments: Sequence[str],
         *,
         restart: bool = False,
+        restart_arguments: Sequence[str] | None = None,
         on_line: Callable[[str], None] | None = None,
     ) -> Child:
-        """Start a command; `on_line` gets each line of its standard output."""
-        child = Child(name, arguments, restart, on_line, self._spawn(arguments))
+        """Start a command; `on_line` gets each line of its standard output.
+
+        `restart_arguments` take the place of `arguments` when it has to be started again.
+        """
+        again = arguments if restart_arguments is None else restart_arguments
+        child = Child(name, arguments, restart, again, on_line, self._spawn(arguments))
         self._listen(child)
         self.children[name] = child
         return child
@@ -72,7 +88,12 @@ class Supervisor:
         for child in self.children.values():
             if child.status is None:
                 continue
-            if not child.restart or child.status in HOPELESS or child.status == 0:
+            if (
+                not child.restart
+                or child.status in HOPELESS
+                or child.status == 0
+                or child.early_deaths == self._give_up_after
+            ):
                 ended.append(child)
             elif child.restart_at is None:
                 self._plan_restart(child)
@@ -111,7 +132,12 @@ class Supervisor:
         self.kill()
 
     def _plan_restart(self, child: Child) -> None:
-        if time.monotonic() - child.started_at > STABLE_SECONDS:
+        lasted_seconds = time.monotonic() - child.started_at
+        child.early_deaths = child.early_deaths + 1 if lasted_seconds < EARLY_SECONDS else 0
+        if child.early_deaths == self._give_up_after:
+            self._tell(f"{child.name} died {child.early_deaths} times at its start: given up")
+            return
+        if lasted_seconds > STABLE_SECONDS:
             child.backoff_seconds = FIRST_BACKOFF_SECONDS
         child.restart_at = time.monotonic() + child.backoff_seconds
         self._tell(f"{child.name} died ({describe(child.status)}); restarting in {child.backoff_seconds:g} s")
@@ -119,7 +145,7 @@ class Supervisor:
 
     def _restart(self, child: Child) -> None:
         self._close(child)
-        child.process = self._spawn(child.arguments)
+        child.process = self._spawn(child.restart_arguments)
         child.started_at, child.restart_at = time.monotonic(), None
         child.restarts += 1
         self._listen(child)

@@ -86,8 +86,6 @@ class Epoch:
                 raise UsageError(
                     f"cannot resume {camera}: its file is not the one that was begun; run it anew"
                 )
-            case [b"new"]:
-                raise UsageError(f"cannot resume {camera}: it was never begun here; run it without --resume")
         _, epoch, last_seq, captured, drops = reply
         totals = Totals(
             int(captured), 0, {SourceDrop(name): count for name, count in json.loads(drops).items()}

@@ -73,9 +73,8 @@ class Pipeline:
         except Exception:
             # One frame of the batch upsets a model: alone, each shows whether it is the one.
             for frame in frames:
-                self._attempt(
-                    frame.delivery, settled, lambda _, frame=frame: self._analyse_alone(frame, settled)
-                )
+                with self._refusing(frame.delivery, settled):
+                    self._analyse_alone(frame, settled)
             return
         timings_ms = {stage: round(s * 1000 / len(frames), 3) for stage, s in settled.stages.items()}
         for frame, faces in zip(frames, found, strict=True):
@@ -91,11 +90,9 @@ class Pipeline:
         self._complete(frame, faces, timings_ms, settled)
 
     def _find(self, frames: list[Frame], stages: Stages) -> list[Faces]:
-        wanted = [frame.header.attributes for frame in frames]
-        loaded = self._models.keys()
         return self._analyser.analyse(
             [frame.pixels for frame in frames],
-            attributes=[loaded if names is None else names for names in wanted],
+            attributes=[frame.header.attributes for frame in frames],
             stages=stages,
         )
 

@@ -1,0 +1,1 @@
+"""What `facestream run` is made of: children, progress, output, summary."""
