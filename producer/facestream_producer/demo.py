@@ -127,30 +127,31 @@ class DemoSource:
         self, *, seconds: float = SECONDS, seed: int = SEED, fps: float = FPS, name: str = PREFIX
     ) -> None:
         self.name = name
-        self.length: int = max(1, round(seconds * fps))
-        self.fps: float = fps
+        self._count, self._rate = max(1, round(seconds * fps)), fps
+        self.length: int | None = self._count
+        self.fps: float | None = fps
         self.corrupt = 0
         self.seed = seed
         self._closed = Event()
 
     def frames(self) -> Iterator[SourceFrame]:
-        for seq in range(self.length):
+        for seq in range(self._count):
             if self._closed.is_set():
                 return
-            yield SourceFrame(self.picture(seq), round(seq * MICROSECONDS / self.fps), now_us())
+            yield SourceFrame(self.picture(seq), round(seq * MICROSECONDS / self._rate), now_us())
 
     def picture(self, seq: int) -> Pixels:
         scene = self._background.copy()
         for actor in self._actors:
-            actor.draw(scene, seq / self.fps)
+            actor.draw(scene, seq / self._rate)
         return scene
 
     def truth(self, seq: int) -> list[tuple[Box, Gender]]:
         """The true boxes (x, y, width, height in pixels) and genders of frame `seq`, left to right."""
-        return [(actor.box(seq / self.fps), actor.gender) for actor in self._actors]
+        return [(actor.box(seq / self._rate), actor.gender) for actor in self._actors]
 
     def fingerprint(self) -> str:
-        return f"demo-1-seed={self.seed}-frames={self.length}-fps={self.fps:g}"
+        return f"demo-1-seed={self.seed}-frames={self._count}-fps={self._rate:g}"
 
     def close(self) -> None:
         self._closed.set()

@@ -16,6 +16,7 @@ from av.error import FFmpegError
 from av.video.stream import VideoStream
 
 from facestream.errors import SourceBroken, SourceMissing, SourceUnreadable
+from facestream_models.images import shown
 from facestream_producer.completeness import is_cut_short
 from facestream_producer.container import FILE_OPTIONS, Tally, Timeline, pictures, video_stream
 from facestream_producer.source import MICROSECONDS, Clock, Kind, SourceFrame, now_us
@@ -59,20 +60,19 @@ class VideoSource:
 
     def _judge_the_end(self, format_name: str, promised: int, tally: Tally, given: int, last_us: int) -> None:
         """Raise if the file ended before it should have: its pictures so far are good, the rest is lost."""
+        name = shown(self.path)
         if tally.cut or is_cut_short(self.path, format_name, packets=tally.packets, promised=promised):
             # The picture in which it broke off counts, even when none of it arrived.
             self.corrupt = max(1, self.corrupt)
             expected = f" of about {self._seconds:.1f} s" if self._seconds else ""
             raise SourceBroken(
-                f"{self.path} breaks off after {given} frames, {last_us / MICROSECONDS:.1f} s{expected}: "
+                f"{name} breaks off after {given} frames, {last_us / MICROSECONDS:.1f} s{expected}: "
                 "the file is incomplete or damaged there"
             )
+        if not given and tally.packets:
+            raise SourceBroken(f"{name}: none of its {tally.packets} pictures decodes; the file is damaged")
         if not given:
-            raise SourceBroken(
-                f"{self.path}: none of its {tally.packets} pictures can be decoded; the file is damaged"
-                if tally.packets
-                else f"{self.path} has a video stream without a picture in it"
-            )
+            raise SourceBroken(f"{name} has a video stream without a picture in it")
 
     def fingerprint(self) -> str:
         state = self.path.stat()
@@ -89,17 +89,17 @@ def check_readable(path: Path) -> None:
     try:
         state = path.stat()
     except (FileNotFoundError, NotADirectoryError):
-        raise SourceMissing(f"{path} does not exist") from None
+        raise SourceMissing(f"{shown(path)} does not exist") from None
     except (OSError, ValueError):
-        raise SourceUnreadable(f"{path} cannot be read: check its name and its permissions") from None
+        raise SourceUnreadable(f"{shown(path)} cannot be read: check its name and its permissions") from None
     if stat.S_ISDIR(state.st_mode):
-        raise SourceUnreadable(f"{path} is a folder, not a video file")
+        raise SourceUnreadable(f"{shown(path)} is a folder, not a video file")
     if not stat.S_ISREG(state.st_mode):
-        raise SourceUnreadable(f"{path} is not a regular file")
+        raise SourceUnreadable(f"{shown(path)} is not a regular file")
     if not os.access(path, os.R_OK):
-        raise SourceUnreadable(f"{path} cannot be read: permission denied")
+        raise SourceUnreadable(f"{shown(path)} cannot be read: permission denied")
     if not state.st_size:
-        raise SourceUnreadable(f"{path} is empty")
+        raise SourceUnreadable(f"{shown(path)} is empty")
 
 
 @contextmanager
@@ -112,15 +112,15 @@ def _opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
         # FFmpeg's own text repeats the address it was given: it is never passed on.
         raise SourceUnreadable(_why_unreadable(path)) from None
     with container:
-        yield container, video_stream(container, str(path))
+        yield container, video_stream(container, shown(path))
 
 
 def _why_unreadable(path: Path) -> str:
     with path.open("rb") as file:
         head = file.read(12)
     if head[4:8] == b"ftyp":
-        return f"{path} is incomplete or damaged: it has no index; copy or record it again"
-    return f"{path} is not a video this FFmpeg can read"
+        return f"{shown(path)} is incomplete or damaged: it has no index; copy or record it again"
+    return f"{shown(path)} is not a video this FFmpeg can read"
 
 
 def _fps(stream: VideoStream) -> float | None:
