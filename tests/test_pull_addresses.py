@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -125,6 +126,7 @@ from facestream_models.catalogue import UrlSource
 from facestream_models.store import WeightsStore
 from support.weights import model_of
 
+print("ready", flush=True)
 sys.stdin.readline()
 pulled = WeightsStore(Path(sys.argv[1])).pull(model_of(UrlSource(sys.argv[2])))
 print("already" if pulled.source is None else "fetched")
@@ -143,19 +145,14 @@ def pullers(tmp_path: Path) -> Iterator[list[subprocess.Popen[str]]]:
 def test_processes_that_pull_at_once_fetch_once(
     store: WeightsStore, pullers: list[subprocess.Popen[str]]
 ) -> None:
-    behaviour = Behaviour(CONTENT)
+    behaviour = Behaviour(CONTENT, together=threading.Barrier(2, timeout=1.0))
     with serving(behaviour) as url:
-        for _ in range(3):
-            command = [sys.executable, "-c", PULL, str(store.folder), url]
-            pullers.append(
-                subprocess.Popen(
-                    command,
-                    cwd=Path(__file__).parent,
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    text=True,
-                )
-            )
+        command = [sys.executable, "-c", PULL, str(store.folder), url]
+        pipe, here = subprocess.PIPE, Path(__file__).parent
+        pullers += [subprocess.Popen(command, cwd=here, stdin=pipe, stdout=pipe, text=True) for _ in range(3)]
+        for process in pullers:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
         for process in pullers:
             assert process.stdin is not None
             process.stdin.write("go\n")

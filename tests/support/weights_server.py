@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -12,13 +12,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 @dataclass
 class Behaviour:
     """What the server does. ranges: whether it heeds Range. break_after: bytes sent before it hangs up, one
-    entry per request, None for never. endless: sends on and on without a length."""
+    entry per request, None for never. endless: sends on and on without a length. together: held before the
+    first byte until as many requests are there, or its time is up: so that those who would race do."""
 
     content: bytes
     ranges: bool = True
     break_after: list[int | None] = field(default_factory=list)
     endless: bool = False
     status: int = 200
+    together: threading.Barrier | None = None
     asked: list[str | None] = field(default_factory=list)
     sent_bytes: int = 0
 
@@ -48,6 +50,9 @@ def serving(behaviour: Behaviour) -> Iterator[str]:
 def _answer(request: BaseHTTPRequestHandler, behaviour: Behaviour) -> None:
     wanted = request.headers.get("Range")
     behaviour.asked.append(wanted)
+    if behaviour.together:
+        with suppress(threading.BrokenBarrierError):
+            behaviour.together.wait()
     if behaviour.status != 200:
         request.send_error(behaviour.status)
         return
