@@ -101,6 +101,11 @@ class Supervisor:
                 self._restart(child)
         return ended
 
+    def _has_ended(self, child: Child) -> bool:
+        if not child.restart or child.status == 0:
+            return True
+        return child.status in HOPELESS or child.early_deaths == self._give_up_after
+
     def stop(self, grace_seconds: float = GRACE_SECONDS) -> None:
         """Ask every child to end, then make it."""
         for child in self.children.values():
