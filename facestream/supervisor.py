@@ -101,6 +101,13 @@ class Supervisor:
                 self._restart(child)
         return ended
 
+    def ask_to_end(self, child: Child) -> None:
+        """Ask once, politely; a child so asked is not started again."""
+        if child.restart:
+            child.restart = False
+            if child.status is None:
+                child.process.terminate()
+
     def _has_ended(self, child: Child) -> bool:
         if not child.restart or child.status == 0:
             return True

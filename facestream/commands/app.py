@@ -69,6 +69,8 @@ def run(app: typer.Typer, arguments: list[str]) -> int:
     except FacestreamError as error:
         return _say(str(error), error.exit_code)
     except TyperException as error:
+        if not error.format_message():  # the command alone, without arguments: its help was shown
+            return error.exit_code
         return _say(f"{error.format_message()} (facestream --help shows what there is)", error.exit_code)
     except (KeyboardInterrupt, Abort):
         return INTERRUPTED

@@ -97,8 +97,8 @@ class Runner:
         """Whether anything may still come: until the producer is done and nothing is in flight."""
         ended = self._children.check()
         self._refuse_hopeless(ended)
-        if self._stop.is_set() and self._producer.status is None:
-            self._producer.process.terminate()
+        if self._stop.is_set():
+            self._children.ask_to_end(self._producer)
         if self._producer not in ended:
             return True
         if self._drain_until is None:
