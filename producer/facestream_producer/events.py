@@ -18,12 +18,13 @@ class Events:
         self._lock = threading.Lock()
         self._for_people = sys.stdout.isatty()
 
-    def began(self, source: Source, epoch: Epoch) -> None:
+    def began(self, given: str, source: Source, epoch: Epoch) -> None:
         self._say(
             f"{epoch.camera}: publishing {source.name}",
             event="began",
             camera=epoch.camera,
             epoch=epoch.epoch,
+            given=given,
             source=source.name,
             kind=source.kind,
             live=source.live,

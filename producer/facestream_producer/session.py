@@ -63,7 +63,7 @@ class Session:
         try:
             source = open_source(text)
             try:
-                return self._capture(source, camera)
+                return self._capture(text, source, camera)
             finally:
                 source.close()
         except FacestreamError as error:
@@ -71,11 +71,11 @@ class Session:
             self._events.trouble(f"facestream: {error}")
             return True
 
-    def _capture(self, source: Source, camera: str) -> bool:
+    def _capture(self, given: str, source: Source, camera: str) -> bool:
         epoch = self._begin(source, camera)
         if epoch is None:
             return True
-        self._events.began(source, epoch)
+        self._events.began(given, source, epoch)
         hooks = _Both(self._metrics, _Troubles(self._events, camera))
         broken = Capture(source, epoch, self._shape, hooks, self._stop).run()
         self._events.ended(epoch, epoch.totals, str(broken) if broken else None)
