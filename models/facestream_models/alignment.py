@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facestream_models.faces import Floats
+from facestream_models.scaling import resized
 
 Chips = NDArray[np.uint8]
 
@@ -68,11 +69,9 @@ def _warpable(image: NDArray[np.uint8], landmarks: Floats) -> tuple[NDArray[np.u
     height, width = image.shape[:2]
     if not len(landmarks) or max(height, width) <= LARGEST_SIDE_PX:
         return image, landmarks
-    ratio = LARGEST_SIDE_PX / max(height, width)
-    size = max(1, round(width * ratio)), max(1, round(height * ratio))
-    shrunk = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    scale = np.array([size[0] / width, size[1] / height], np.float32)
-    return np.asarray(shrunk, np.uint8), landmarks * scale
+    shrunk = resized(image, LARGEST_SIDE_PX / max(height, width))
+    scale = np.array([shrunk.shape[1] / width, shrunk.shape[0] / height], np.float32)
+    return shrunk, landmarks * scale
 
 
 def _target(width: int, height: int, padding: float) -> Doubles:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from facestream_models.engine import Session
 from facestream_models.faces import Faces, Floats
+from facestream_models.scaling import resized
 
 STRIDES = (8, 16, 32)
 VALUES = ("cls", "obj", "bbox", "kps")
@@ -18,6 +19,11 @@ OUTPUTS = tuple(f"{value}_{stride}" for stride in STRIDES for value in VALUES)
 MULTIPLE_OF = 32
 LANDMARKS = 5
 OVERLAP_OF_ONE_FACE = 0.3
+# Small pictures: twice their size brings recall from 0.78 to 0.85 on easy faces of scenes 320 pixels wide,
+# and finer landmarks. A face that fills the picture is then too large to be seen, as in any picture of 640
+# pixels (9 % missed): where nothing is found there is a second look at this size, which misses 0.1 %.
+MOST_ENLARGED = 2.0
+CLOSE_UP_SIDE_PX = 224
 # Bounds on what a hostile picture can cost: candidates compared with each other, faces reported.
 MAX_CANDIDATES = 5000
 MAX_FACES = 1000
@@ -38,7 +44,7 @@ class YuNet:
     """Finds faces in pictures of any size; not to be shared between threads.
 
     min_score: faces the network is less sure of, from 0 to 1, are left out.
-    longest_side_px: larger pictures are shrunk to it first; smaller ones stay as they are.
+    longest_side_px: pictures are scaled to it, small ones to no more than MOST_ENLARGED times their size.
     """
 
     def __init__(self, session: Session, *, min_score: float = 0.6, longest_side_px: int = 640) -> None:
@@ -53,21 +59,19 @@ class YuNet:
 
         Landmarks are where the network sees them, which may be outside the picture.
         """
-        shrunk = self._shrunk(image)
-        outputs = dict(zip(OUTPUTS, self._session.run(self._network_input(shrunk)), strict=True))
+        ratio = min(MOST_ENLARGED, self._longest_side_px / max(image.shape[:2]))
+        faces = self._look(image, ratio)
+        closer = CLOSE_UP_SIDE_PX / max(image.shape[:2])
+        return faces if len(faces) or closer >= ratio else self._look(image, closer)
+
+    def _look(self, image: NDArray[np.uint8], ratio: float) -> Faces:
+        """The faces to be seen in the picture scaled by `ratio`, in pixels of the picture."""
+        scaled = resized(image, ratio)
+        outputs = dict(zip(OUTPUTS, self._session.run(self._network_input(scaled)), strict=True))
         found = _suppress(_decode(outputs, self._padded.shape[3], self._min_score))
         height, width = image.shape[:2]
-        scale = np.array([width / shrunk.shape[1], height / shrunk.shape[0]], np.float32)
+        scale = np.array([width / scaled.shape[1], height / scaled.shape[0]], np.float32)
         return _in_picture(found, scale, width, height)
-
-    def _shrunk(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        height, width = image.shape[:2]
-        ratio = self._longest_side_px / max(height, width)
-        if ratio >= 1:
-            return image
-        size = max(1, round(width * ratio)), max(1, round(height * ratio))
-        # By area: at more than twice the size, sampling between pixels skips some of them.
-        return cv2.resize(image, size, interpolation=cv2.INTER_AREA)  # type: ignore[return-value]
 
     def _network_input(self, image: NDArray[np.uint8]) -> Floats:
         """The picture as float planes, with black at the right and below up to a multiple of 32.
