@@ -18,7 +18,7 @@ _FILTERS: dict[tuple[int, int, int, int], tuple[tuple[str, str | None], ...]] = 
     (1, 0, 0, 1): (),
     (-1, 0, 0, 1): (("hflip", None),),
     (-1, 0, 0, -1): (("transpose", "clock"), ("transpose", "clock")),
-    (1, 0, 0, -1): (("transpose", "clock"), ("transpose", "clock_flip")),
+    (1, 0, 0, -1): (("transpose", "clock"), ("transpose", "cclock_flip")),
     (0, 1, -1, 0): (("transpose", "clock"),),
     (0, -1, 1, 0): (("transpose", "cclock"),),
     (0, 1, 1, 0): (("transpose", "cclock_flip"),),

@@ -70,7 +70,10 @@ class VideoSource:
                 "the file is incomplete or damaged there"
             )
         if not given and tally.packets:
-            raise SourceBroken(f"{name}: none of its {tally.packets} pictures decodes; the file is damaged")
+            raise SourceBroken(
+                f"{name}: none of its {tally.packets} pictures decodes; "
+                "the file is damaged, or its pictures are too large"
+            )
         if not given:
             raise SourceBroken(f"{name} has a video stream without a picture in it")
 
