@@ -98,13 +98,18 @@ def _texts(face: Mapping[str, Any]) -> Iterator[str]:
     answers = face.get("attributes", {}).values()
     labels = [answer["label"] for answer in answers if "label" in answer]
     years = [f"{answer['years']:.0f}" for answer in answers if answer.get("years") is not None]
-    scored = [f"{answer['label']} {answer['score']:.2f}" for answer in answers if "label" in answer]
+    scored = [f"{answer['label']} {_score(answer)}" for answer in answers if "label" in answer]
     if not scored:
-        scored = [f"face {face['score']:.2f}"]
+        scored = [f"face {_score(face)}"]
     yield _plain(", ".join(scored + years))
     if labels:
         yield _plain(", ".join(labels + years))
         yield _plain(labels[0][:1])
+
+
+def _score(answer: Mapping[str, Any]) -> str:
+    """Rounded down: no model is as sure as 1.00 says."""
+    return f"{int(answer['score'] * 100) / 100:.2f}"
 
 
 def _plain(text: str) -> str:
