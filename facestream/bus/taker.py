@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from facestream.bus.connection import Connection
+from facestream.bus.turns import listen
 from facestream.contract import DropReason
 
 LAPSE_SECONDS = 3.0
@@ -55,6 +56,7 @@ class Taker:
         self._partitions = list(range(connection.keys.partitions))
         self._retention = retention or Retention()
         self._cursors: dict[int, bytes | str] = {}
+        self._turns = listen(connection)
 
     def join(self) -> None:
         """Say that this worker is here, with empty hands: what it held before a lost reply goes back."""
@@ -62,6 +64,7 @@ class Taker:
 
     def leave(self) -> int:
         """Hand back everything and say goodbye; how many frames that were."""
+        self._turns.close()
         return self._release(leaving=True)
 
     def take(self, batch: int, wait_seconds: float) -> list[Delivery]:
@@ -74,11 +77,8 @@ class Taker:
             if taken:
                 self._go_on_after(partition)
                 return taken
-        popped = self._connection.pop_ready(self._partitions, wait_seconds)
-        if popped is None:
-            return []
-        partition, camera = popped
-        return self._take(partition, batch, popped=camera)
+        turn = self._turns.wait(wait_seconds)
+        return self._take(turn[0], batch, popped=turn[1]) if turn else []
 
     def commit(self, outcomes: Sequence[Outcome]) -> int:
         """End frames of one batch, all in one step; how many ended here and not at another worker's hands."""
@@ -117,7 +117,6 @@ class Taker:
             [keys.held(partition, self.worker), keys.orphans(partition)]
             + [keys.ready(partition), keys.workers(partition)],
             [keys.base(partition), self.worker, batch, popped],
-            retry=False,
         )
         return [
             Delivery(camera.decode(errors="replace"), entry.decode(), attempts, header, image, partition)
@@ -147,5 +146,5 @@ class Taker:
         retention = [int(self._retention.keep_seconds * 1000), self._retention.bytes]
         arguments = [keys.base(partition), self.worker, *milliseconds, *retention]
         cursor = self._cursors.get(partition, "0")
-        reply: list[Any] = self._connection.call("sweep", names, [*arguments, cursor], retry=False)
+        reply: list[Any] = self._connection.call("sweep", names, [*arguments, cursor])
         return reply

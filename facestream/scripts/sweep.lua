@@ -7,9 +7,10 @@ local sweeper, workers, orphans, ready, cameras, results = KEYS[1], KEYS[2], KEY
 local prefix, worker, lease_ms, lapse_ms, stuck_ms = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5]
 local keep_ms, budget_bytes, from = tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8]
 
+allow_when_full(orphans)
+redis.call('ZADD', workers, whole(now_ms()), worker)
 local owner = redis.call('GET', sweeper)
 if owner and owner ~= worker then return {} end
-allow_when_full(orphans)
 redis.call('SET', sweeper, worker, 'PX', lease_ms)
 
 local adopted = 0

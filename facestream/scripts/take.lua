@@ -1,4 +1,5 @@
--- Hands a worker its next frames: one that somebody dropped, alone; else one of each camera in turn.
+-- Hands a worker its next frames: those it holds already, when the last reply was lost on its way; else
+-- one that somebody dropped, alone; else one of each camera in turn.
 -- KEYS held, orphans, ready, workers  ARGV prefix, worker, batch, camera already popped ('' for none)
 -- -> {{camera, entry id, attempts, header, image}, …}
 local held, orphans, ready, workers = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
@@ -34,27 +35,36 @@ local function drop(camera, id, reason)
   if settle(frames_of(camera), id) then add(ledger_of(camera), 'drop:' .. reason, 1) end
 end
 
+-- A frame that was delivered before, again; nil when it has vanished or grown too old meanwhile.
+local function deliver_again(field, attempts)
+  local camera, id = split_held(field)
+  local entry = redis.call('XRANGE', frames_of(camera), id, id)[1]
+  if not entry then return drop(camera, id, 'vanished') end
+  local header, image = fields_of(entry)
+  if is_too_old(id, header) then return drop(camera, id, 'too_old') end
+  -- Claiming sets the idle time back to nothing.
+  redis.call('XCLAIM', frames_of(camera), GROUP, READER, 0, id, 'JUSTID')
+  redis.call('HSET', held, field, attempts)
+  return {camera, id, attempts, header, image}
+end
+
+local function take_held()
+  local taken = {}
+  for field, attempts in pairs(read_hash(held)) do
+    redis.call('HDEL', held, field)
+    taken[#taken + 1] = deliver_again(field, tonumber(attempts) or 1)
+  end
+  return taken
+end
+
 local function take_orphan()
   for _ = 1, DROPS_PER_CALL do
     local field = redis.call('HRANDFIELD', orphans)
     if not field then return nil end
     local attempts = (tonumber(redis.call('HGET', orphans, field)) or 0) + 1
     redis.call('HDEL', orphans, field)
-    local camera, id = split_held(field)
-    local entry = redis.call('XRANGE', frames_of(camera), id, id)[1]
-    if not entry then
-      drop(camera, id, 'vanished')
-    else
-      local header, image = fields_of(entry)
-      if is_too_old(id, header) then
-        drop(camera, id, 'too_old')
-      else
-        -- Claiming sets the idle time back to nothing.
-        redis.call('XCLAIM', frames_of(camera), GROUP, READER, 0, id, 'JUSTID')
-        redis.call('HSET', held, field, attempts)
-        return {camera, id, attempts, header, image}
-      end
-    end
+    local delivery = deliver_again(field, attempts)
+    if delivery then return delivery end
   end
 end
 
@@ -80,13 +90,13 @@ local function take_next(camera)
   queue_up(ready, camera)
 end
 
-local orphan = take_orphan()
-if orphan then
+local taken = take_held()
+if #taken == 0 then taken[1] = take_orphan() end
+if #taken > 0 then
   if popped ~= '' then queue_up(ready, popped) end
-  return {orphan}
+  return taken
 end
 
-local taken = {}
 while #taken < batch and drops_left > 0 do
   local camera = popped
   popped = ''

@@ -1,0 +1,76 @@
+"""The driver's client for an address: one server or a cluster, found fit or refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from facestream.errors import BusRefused, SettingsError
+from facestream.redaction import redact
+
+Client = redis.Redis | redis.RedisCluster
+
+SOCKET_SECONDS = 5.0
+OLDEST = {"redis": (7, 0), "valkey": (7, 2)}
+
+
+def open_client(url: str, *, protocol: int = 2) -> Client:
+    """A client for what is found at `url`; the driver's errors pass through.
+
+    Raises SettingsError for an address that is none, BusRefused for a server that would lose frames.
+    """
+    client = open_unchecked(url, protocol=protocol)
+    info = client.info()
+    if not info.get("cluster_enabled"):
+        check_fit(info, redact(url))
+        return client
+    client.close()
+    cluster = redis.RedisCluster.from_url(url, **_options(protocol))
+    for node in cluster.get_primaries():  # type: ignore[no-untyped-call]
+        check_fit(cluster.info(target_nodes=node), redact(url))
+    return cluster
+
+
+def open_unchecked(url: str, *, protocol: int = 2) -> redis.Redis:
+    """A client for one server, fit or not; nothing is sent yet. Raises SettingsError for no address."""
+    try:
+        return redis.Redis.from_url(url, **_options(protocol))
+    except (ValueError, TypeError) as error:
+        raise SettingsError(
+            f"{redact(url)} is no broker address ({redact(str(error))}): use redis://host:6379/0, "
+            "rediss:// for TLS, or unix:///path/to/socket"
+        ) from None
+
+
+def _options(protocol: int) -> dict[str, Any]:
+    return {
+        "socket_timeout": SOCKET_SECONDS,
+        "socket_connect_timeout": SOCKET_SECONDS,
+        "retry": Retry(NoBackoff(), 0),  # only the scripts are safe to repeat, and Connection does that
+        "protocol": protocol,
+        "decode_responses": False,
+    }
+
+
+def check_fit(info: dict[str, Any], address: str) -> None:
+    """Raises BusRefused, saying what to change, unless a server's INFO shows one that frames are safe with."""
+    kind, version = server_version(info)
+    if tuple(int(part) for part in version.split(".")[:2]) < OLDEST[kind]:
+        oldest = ".".join(map(str, OLDEST[kind]))
+        raise BusRefused(f"the broker at {address} is {kind} {version}: {kind} {oldest} or newer is needed")
+    policy = info.get("maxmemory_policy", "noeviction")
+    if policy != "noeviction":
+        raise BusRefused(
+            f"the broker at {address} may throw frames away (maxmemory-policy {policy}): "
+            "set `maxmemory-policy noeviction` there"
+        )
+
+
+def server_version(info: dict[str, Any]) -> tuple[str, str]:
+    """('redis' | 'valkey', version) of a server's INFO."""
+    if info.get("server_name") == "valkey" or "valkey_version" in info:
+        return "valkey", str(info.get("valkey_version", info.get("redis_version", "0.0")))
+    return "redis", str(info.get("redis_version", "0.0"))
