@@ -7,10 +7,16 @@ import itertools
 import cv2
 import numpy as np
 import pytest
+import simplejpeg
 
 from facestream.errors import UsageError
+from facestream_models.analyser import Analyser
+from facestream_models.catalogue import load_catalogue
+from facestream_models.faces import Labels
+from facestream_models.store import WeightsStore
 from facestream_producer.demo import HEIGHT, WIDTH, DemoSource, parse_demo
 from facestream_producer.encoder import Encoder
+from support.weights import pull_or_skip
 
 SEEDS = range(12)
 
@@ -118,3 +124,29 @@ def test_a_frame_is_a_jpeg_of_ordinary_size() -> None:
     done = Encoder(max_side=640).encode(DemoSource().picture(42))
     assert (done.width, done.height) == (640, 360)
     assert 8_000 < len(done.data) < 60_000
+
+
+def test_the_default_models_find_what_is_true() -> None:
+    """The scene is the product's own yardstick: every face found, nothing else, and labelled right."""
+    catalogue, store = load_catalogue(), WeightsStore()
+    pull_or_skip(store, [catalogue.for_role("detector"), catalogue.for_role("gender")])
+    analyser, demo = Analyser(weights=store, catalogue=catalogue), DemoSource(seed=5)
+    encoder, right = Encoder(max_side=640), 0
+    for seq in range(0, 300, 25):
+        faces = analyser(np.asarray(simplejpeg.decode_jpeg(encoder.encode(demo.picture(seq)).data, "BGR")))
+        assert len(faces) == 4
+        genders = faces.attributes["gender"]
+        assert isinstance(genders, Labels)
+        found = sorted(zip(faces.boxes.tolist(), genders.labels, strict=True))
+        for (true_box, true_gender), (box, gender) in zip(demo.truth(seq), found, strict=True):
+            assert overlap(true_box, tuple(side * 2 for side in box)) > 0.7
+            right += gender == true_gender
+    assert right >= 47  # of 48
+
+
+def overlap(one: tuple[float, ...], other: tuple[float, ...]) -> float:
+    """Intersection over union of two boxes."""
+    across = min(one[0] + one[2], other[0] + other[2]) - max(one[0], other[0])
+    down = min(one[1] + one[3], other[1] + other[3]) - max(one[1], other[1])
+    both = max(across, 0) * max(down, 0)
+    return both / (one[2] * one[3] + other[2] * other[3] - both)

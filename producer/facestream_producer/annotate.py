@@ -54,8 +54,11 @@ class _Canvas:
         scale = min(self.width / width, self.height / height)
         size = (_nearly(width * scale, self.width), _nearly(height * scale, self.height))
         left, top = (self.width - size[0]) // 2, (self.height - size[1]) // 2
-        image = np.full((self.height, self.width, 3), _MARGIN_COLOUR, np.uint8)
-        image[top : top + size[1], left : left + size[0]] = _scaled(picture, *size)
+        image = _scaled(picture, *size)
+        if size != (self.width, self.height):
+            right, bottom = self.width - size[0] - left, self.height - size[1] - top
+            edge = (top, bottom, left, right, cv2.BORDER_CONSTANT)
+            image = np.asarray(cv2.copyMakeBorder(image, *edge, value=_MARGIN_COLOUR), np.uint8)
         return image, left, top, size[0] / width, size[1] / height
 
 

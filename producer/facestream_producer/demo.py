@@ -103,8 +103,8 @@ class _Actor:
         place = np.array([[scale, 0, left - x + shift], [0, scale, top - y + shift]])
         layer = cv2.warpAffine(self._cutout, place, size, flags=cv2.INTER_LINEAR)
         patch = scene[y : y + size[1], x : x + size[0]]
-        opacity = layer[..., 3:]
-        patch[...] = (layer[..., :3] + patch * (1 - opacity) + 0.5).astype(np.uint8)
+        through = cv2.cvtColor(255 - layer[..., 3], cv2.COLOR_GRAY2BGR)
+        patch[...] = cv2.add(cv2.multiply(patch, through, scale=1 / 255), layer[..., :3])
 
     def _placement(self, seconds: float) -> tuple[float, float, float]:
         scale = self._scale.at(seconds)
@@ -197,8 +197,8 @@ def _actors(rng: random.Random) -> list[_Actor]:
     return actors
 
 
-def _cutout(portrait: _Portrait, scale: float, mirrored: bool) -> _Floats:
-    """The cropped portrait at its size in the scene: premultiplied BGR and opacity, float32 (h, w, 4)."""
+def _cutout(portrait: _Portrait, scale: float, mirrored: bool) -> Pixels:
+    """The cropped portrait at its size in the scene: premultiplied BGR and opacity, uint8 (h, w, 4)."""
     data = files(__package__).joinpath("portraits", portrait.file).read_bytes()
     image = np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR))
     x, y, width, height = portrait.crop
@@ -208,7 +208,7 @@ def _cutout(portrait: _Portrait, scale: float, mirrored: bool) -> _Floats:
     if mirrored:
         image = cv2.flip(image, 1)
     opacity = _soft_edge(*size)[..., None]
-    return np.concatenate([image * opacity, opacity], axis=2).astype(np.float32)
+    return (np.concatenate([image * opacity, opacity * 255], axis=2) + 0.5).astype(np.uint8)
 
 
 def _soft_edge(width: int, height: int) -> _Floats:
