@@ -1,0 +1,1 @@
+"""What `facestream doctor` looks at, and how every part of the product adds to it."""
