@@ -7,6 +7,7 @@ does not know. Whatever comes from the broker is bounded before it is believed.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -24,7 +25,8 @@ MAX_RESULT_BYTES: Final = 4 << 20
 MAX_IMAGE_BYTES: Final = 32 << 20
 MAX_SIDE: Final = 16_384
 MAX_PIXELS: Final = 100_000_000
-_MAX_TEXT: Final = 512
+# In bytes: a name of 500 characters takes up to four bytes each.
+_MAX_TEXT: Final = 2048
 _MAX_INTEGER: Final = 2**53
 
 Clock = Literal["receipt", "sender", "file"]
@@ -145,7 +147,7 @@ class FrameHeader:
         return {"v": VERSION} | {name: value for name, value in fields.items() if value is not None}
 
     def pack(self) -> bytes:
-        return cast(bytes, msgpack.packb(self.to_map()))
+        return _pack(self.to_map())
 
     @classmethod
     def unpack(cls, data: bytes) -> FrameHeader:
@@ -185,7 +187,7 @@ def describe_result(
 
 
 def pack_result(result: ResultMap) -> bytes:
-    return cast(bytes, msgpack.packb(result))
+    return _pack(result)
 
 
 def unpack_result(data: bytes) -> ResultMap:
@@ -193,26 +195,44 @@ def unpack_result(data: bytes) -> ResultMap:
     fields = _unpack_map(data, MAX_RESULT_BYTES, max_items=100_000)
     _check_version(fields)
     _camera(fields)
-    for name in ("epoch", "seq", "width", "height", "completed_at_us", "captured_at_us"):
+    for name in ("epoch", "seq", "pts_us", "captured_at_us", "completed_at_us"):
         _integer(fields, name)
-    if not isinstance(fields.get("faces"), list):
-        raise _broken("'faces' is not a list")
+    for name in ("source", "worker"):
+        _text(fields, name)
+    _clock(fields)
+    _size(fields, "width", "height")
+    _region(fields, *_size(fields, "source_width", "source_height"))
+    _faces(fields)
+    if not (_is_map_of(str, fields.get("models")) and _is_map_of((int, float), fields.get("timings_ms"))):
+        raise _broken("'models' or 'timings_ms' is not a map of its kind")
     return cast(ResultMap, fields)
 
 
 def pack_reject(reject: RejectMap) -> bytes:
-    return cast(bytes, msgpack.packb(reject))
+    return _pack(reject)
 
 
 def unpack_reject(data: bytes) -> RejectMap:
     """Raises FrameRefused (contract_error) on anything but a reject of this version."""
     fields = _unpack_map(data, MAX_HEADER_BYTES, max_items=64)
     _check_version(fields)
+    for name in ("camera", "reason", "error", "entry", "worker"):
+        _text(fields, name)
+    for name in ("attempts", "refused_at_us"):
+        _integer(fields, name)
+    for name in ("epoch", "seq"):
+        if name in fields:
+            _integer(fields, name)
     return cast(RejectMap, fields)
 
 
 def _broken(what: str) -> FrameRefused:
     return FrameRefused(DropReason.CONTRACT_ERROR, what)
+
+
+def _pack(fields: Mapping[str, Any]) -> bytes:
+    # A file's name need not be Unicode: what cannot be encoded becomes a question mark.
+    return cast(bytes, msgpack.packb(fields, unicode_errors="replace"))
 
 
 def _unpack_map(data: bytes, max_bytes: int, max_items: int) -> dict[str, Any]:
@@ -237,9 +257,6 @@ def _unpack_map(data: bytes, max_bytes: int, max_items: int) -> dict[str, Any]:
 
 def _header_from(fields: Mapping[str, Any]) -> FrameHeader:
     _check_version(fields)
-    clock = fields.get("clock")
-    if clock not in CLOCKS:
-        raise _broken("'clock' is none of receipt, sender, file")
     width, height = _size(fields, "width", "height")
     source_width, source_height = _size(fields, "source_width", "source_height")
     return FrameHeader(
@@ -249,7 +266,7 @@ def _header_from(fields: Mapping[str, Any]) -> FrameHeader:
         seq=_integer(fields, "seq"),
         pts_us=_integer(fields, "pts_us"),
         captured_at_us=_integer(fields, "captured_at_us"),
-        clock=clock,
+        clock=_clock(fields),
         width=width,
         height=height,
         source_width=source_width,
@@ -284,6 +301,13 @@ def _text(fields: Mapping[str, Any], name: str) -> str:
     return value
 
 
+def _clock(fields: Mapping[str, Any]) -> Clock:
+    clock = fields.get("clock")
+    if not isinstance(clock, str) or clock not in CLOCKS:
+        raise _broken("'clock' is none of receipt, sender, file")
+    return cast(Clock, clock)
+
+
 def _integer(fields: Mapping[str, Any], name: str) -> int:
     value = fields.get(name)
     if type(value) is not int or not 0 <= value <= _MAX_INTEGER:
@@ -310,6 +334,38 @@ def _region(fields: Mapping[str, Any], width: int, height: int) -> tuple[int, in
         x, y, w, h = region
         return x, y, w, h
     raise _broken("'region' is not [x, y, w, h] inside the source picture")
+
+
+def _faces(fields: Mapping[str, Any]) -> None:
+    faces = fields.get("faces")
+    if not isinstance(faces, list) or not all(_is_face(face) for face in faces):
+        raise _broken("'faces' is not a list of faces")
+
+
+def _is_face(face: Any) -> bool:
+    if not isinstance(face, dict):
+        return False
+    landmarks = face.get("landmarks")
+    return (
+        _are_numbers(face.get("box"), 4)
+        and _are_numbers([face.get("score")], 1)
+        and isinstance(landmarks, list)
+        and len(landmarks) == 5
+        and all(_are_numbers(point, 2) for point in landmarks)
+        and _is_map_of(dict, face.get("attributes"))
+    )
+
+
+def _are_numbers(values: Any, count: int) -> bool:
+    return (
+        isinstance(values, list)
+        and len(values) == count
+        and all(type(value) in (int, float) and math.isfinite(value) for value in values)
+    )
+
+
+def _is_map_of(kind: type | tuple[type, ...], values: Any) -> bool:
+    return isinstance(values, dict) and all(isinstance(value, kind) for value in values.values())
 
 
 def _attributes(fields: Mapping[str, Any]) -> tuple[str, ...] | None:
