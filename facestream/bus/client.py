@@ -56,7 +56,7 @@ def _options(protocol: int) -> dict[str, Any]:
 
 
 def check_fit(info: dict[str, Any], address: str) -> None:
-    """Raises BusRefused, saying what to change, unless a server's INFO shows one that frames are safe with."""
+    """Raises BusRefused, saying what to change, unless INFO shows a server that frames are safe with."""
     kind, version = server_version(info)
     if tuple(int(part) for part in version.split(".")[:2]) < OLDEST[kind]:
         oldest = ".".join(map(str, OLDEST[kind]))

@@ -23,7 +23,7 @@ def translated(address: str) -> Iterator[None]:
         raise BusRefused(_refused(address, error)) from None
     except driver.OutOfMemoryError:
         raise BusFull(f"the broker at {address} is full: give it more maxmemory, or publish less") from None
-    except (driver.ConnectionError, driver.TimeoutError, OSError) as error:
+    except (driver.ConnectionError, driver.TimeoutError, driver.RedisClusterException, OSError) as error:
         raise BusUnavailable(f"no broker answers at {address} ({_reason(error)})") from None
     except driver.RedisError as error:
         raise _by_prefix(address, error) from None

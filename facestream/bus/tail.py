@@ -1,8 +1,9 @@
-"""Following results or rejects from a moment on, without a group: for whoever watches."""
+"""Following results or rejects without a group: for whoever watches."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from typing import Generic, TypeVar
 
 from facestream.bus.connection import MAX_BLOCK_SECONDS, Connection
@@ -10,26 +11,52 @@ from facestream.contract import RejectMap, ResultMap, unpack_reject, unpack_resu
 from facestream.errors import FrameRefused
 
 _PAGE = 256
+_POLL_SECONDS = 0.02
 
 T = TypeVar("T")
+Entries = list[tuple[bytes, dict[bytes, bytes]]]
 
 
 class Tail(Generic[T]):
-    """Every entry that arrives after this was made; `unreadable` counts what was not of the contract."""
+    """Every entry from now on, or with `earlier` the last so many of each stream before that too.
 
-    def __init__(self, connection: Connection, streams: list[str], unpack: Callable[[bytes], T]) -> None:
+    `unreadable` counts the entries that were not of the contract.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        streams: Sequence[str],
+        unpack: Callable[[bytes], T],
+        *,
+        earlier: int = 0,
+    ) -> None:
         self._connection, self._unpack = connection, unpack
-        self._after = {stream: self._last_id(stream) for stream in streams}
+        self._after = {stream: self._start(stream, earlier) for stream in streams}
         self.unreadable = 0
 
     def read(self, wait_seconds: float) -> list[T]:
         """What has come since the last read, in the broker's order; waits for something at most that long."""
+        if self._connection.is_cluster:
+            return self._poll(wait_seconds)
         wait_ms = max(1, int(min(wait_seconds, MAX_BLOCK_SECONDS) * 1000))
-        names, ids = list(self._after), list(self._after.values())
-        reply = self._connection.read("XREAD", "COUNT", _PAGE, "BLOCK", wait_ms, "STREAMS", *names, *ids)
+        return self._read(list(self._after), "BLOCK", wait_ms)
+
+    def _poll(self, wait_seconds: float) -> list[T]:
+        """A cluster refuses one read over several slots: each stream by itself, again and again."""
+        deadline = time.monotonic() + wait_seconds
+        while True:
+            items = [item for stream in self._after for item in self._read([stream])]
+            if items or time.monotonic() >= deadline:
+                return items
+            time.sleep(_POLL_SECONDS)
+
+    def _read(self, streams: list[str], *options: object) -> list[T]:
+        after = [self._after[stream] for stream in streams]
+        reply = self._connection.read("XREAD", "COUNT", _PAGE, *options, "STREAMS", *streams, *after)
         return [item for stream, entries in _pairs(reply) for item in self._unpack_all(stream, entries)]
 
-    def _unpack_all(self, stream: str, entries: list[tuple[bytes, dict[bytes, bytes]]]) -> Iterator[T]:
+    def _unpack_all(self, stream: str, entries: Entries) -> Iterator[T]:
         for entry, fields in entries:
             self._after[stream] = entry.decode()
             try:
@@ -37,9 +64,10 @@ class Tail(Generic[T]):
             except FrameRefused:
                 self.unreadable += 1
 
-    def _last_id(self, stream: str) -> str:
-        newest = self._connection.read("XREVRANGE", stream, "+", "-", "COUNT", 1)
-        return newest[0][0].decode() if newest else "0-0"
+    def _start(self, stream: str, earlier: int) -> str:
+        """The id after which to begin: the newest, or the one before the last `earlier`."""
+        newest: Entries = self._connection.read("XREVRANGE", stream, "+", "-", "COUNT", earlier + 1)
+        return newest[earlier][0].decode() if len(newest) > earlier else "0-0"
 
 
 def tail_results(connection: Connection) -> Tail[ResultMap]:
@@ -47,13 +75,14 @@ def tail_results(connection: Connection) -> Tail[ResultMap]:
     return Tail(connection, [keys.results(p) for p in range(keys.partitions)], unpack_result)
 
 
-def tail_rejects(connection: Connection) -> Tail[RejectMap]:
+def tail_rejects(connection: Connection, *, earlier: int = 0) -> Tail[RejectMap]:
     keys = connection.keys
-    return Tail(connection, [keys.rejects(p) for p in range(keys.partitions)], unpack_reject)
+    return Tail(connection, [keys.rejects(p) for p in range(keys.partitions)], unpack_reject, earlier=earlier)
 
 
-def _pairs(
-    reply: list[tuple[bytes, list[tuple[bytes, dict[bytes, bytes]]]]] | None,
-) -> Iterator[tuple[str, list[tuple[bytes, dict[bytes, bytes]]]]]:
-    for stream, entries in reply or []:
-        yield stream.decode(), entries
+def _pairs(reply: object) -> Iterator[tuple[str, Entries]]:
+    """The driver's answer to XREAD, which is a dict or a list of pairs by protocol version."""
+    pairs = reply.items() if isinstance(reply, dict) else reply or []
+    for stream, entries in pairs:  # type: ignore[attr-defined]
+        # RESP3 wraps each stream's entries in one more list.
+        yield stream.decode(), entries[0] if entries and isinstance(entries[0], list) else entries

@@ -26,10 +26,8 @@ class Turns(Protocol):
 
 def listen(connection: Connection) -> Turns:
     """The cheapest way to wait on all partitions of this broker at once."""
-    partitions = range(connection.keys.partitions)
-    return (
-        EachByThread(connection, partitions) if connection.is_cluster else AllAtOnce(connection, partitions)
-    )
+    kind = EachByThread if connection.is_cluster else AllAtOnce
+    return kind(connection, range(connection.keys.partitions))
 
 
 class AllAtOnce:

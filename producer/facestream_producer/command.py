@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from facestream.commands.parameters import FollowStdin, Redis
+
 HELP = """Capture files, folders of images or a device, and publish every frame to the broker.
 
 A file is lossless: it waits for the workers, and every frame that decodes gets a result. A device
@@ -23,12 +25,7 @@ def producer(
     sources: Annotated[
         list[str], typer.Argument(help="Files, folders, quoted globs, a device such as /dev/video0, or demo:")
     ],
-    redis: Annotated[
-        str | None,
-        typer.Option(
-            help="The broker, as redis://, rediss:// or unix://; or set FACESTREAM_REDIS.", metavar="URL"
-        ),
-    ] = None,
+    redis: Redis = None,
     camera: Annotated[
         str | None, typer.Option(help="The camera's name, for a single source; a file's own name otherwise.")
     ] = None,
@@ -43,7 +40,7 @@ def producer(
         typer.Option("--resume", help="Go on after the last published frame of a file that was cut short."),
     ] = False,
     metrics_port: Annotated[int | None, typer.Option(help="Serve Prometheus metrics here.")] = None,
-    follow_stdin: Annotated[bool, typer.Option(hidden=True)] = False,
+    follow_stdin: FollowStdin = False,
 ) -> int:
     from prometheus_client import CollectorRegistry
 

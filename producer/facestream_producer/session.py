@@ -33,7 +33,9 @@ def name_cameras(sources: Sequence[str], wanted: str | None) -> list[str]:
         return [check_camera_name(wanted)]
     names: list[str] = []
     for source in sources:
-        names.append(unique_slug(source.rstrip("/"), names))
+        # The demo scene's settings are no part of its name, nor a folder's closing slash of its.
+        plain = "demo" if source.startswith("demo:") else source.rstrip("/")
+        names.append(unique_slug(plain, names))
     return names
 
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from facestream.commands.parameters import Engine, FollowStdin, Redis
+
 if TYPE_CHECKING:
     from facestream.settings import Settings
     from facestream_models import Analyser
@@ -25,22 +27,17 @@ def register(app: typer.Typer) -> None:
 
 
 def worker(
-    redis: Annotated[
-        str | None,
-        typer.Option(
-            help="The broker, as redis://, rediss:// or unix://; or set FACESTREAM_REDIS.", metavar="URL"
-        ),
-    ] = None,
+    redis: Redis = None,
     workers: Annotated[int, typer.Option(help="How many worker processes to run.", min=1, max=1024)] = 1,
     attributes: Annotated[
         str, typer.Option(help="What to say of each face: none, or a list such as gender,age.")
     ] = "gender",
     batch: Annotated[int | None, typer.Option(help="Frames taken at a time, one of each camera.")] = None,
-    engine: Annotated[str, typer.Option(help="Inference engine: onnxruntime or opencv.")] = "onnxruntime",
+    engine: Engine = "onnxruntime",
     metrics_port: Annotated[
         int | None, typer.Option(help="Serve Prometheus metrics here; worker i of several on this port + i.")
     ] = None,
-    follow_stdin: Annotated[bool, typer.Option(hidden=True)] = False,
+    follow_stdin: FollowStdin = False,
 ) -> int:
     from facestream.commands.options import parse_attributes, require_redis
     from facestream.settings import load_settings

@@ -1,0 +1,18 @@
+"""Parameters that several commands take, said the same way everywhere."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+Redis = Annotated[
+    str | None,
+    typer.Option(
+        "--redis", help="The broker, as redis://, rediss:// or unix://; or FACESTREAM_REDIS.", metavar="URL"
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+Engine = Annotated[str, typer.Option(help="Inference engine: onnxruntime or opencv.")]
+MetricsPort = Annotated[int | None, typer.Option(help="Serve Prometheus metrics on this port of 127.0.0.1.")]
+FollowStdin = Annotated[bool, typer.Option("--follow-stdin", hidden=True)]
