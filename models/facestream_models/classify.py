@@ -104,10 +104,12 @@ def _open_analyser(
     from facestream_models.store import WeightsStore
 
     catalogue, store = load_catalogue(), WeightsStore()
+    models = [catalogue.for_role(role) for role in ("detector", *roles)]
 
     def opened() -> Analyser:
         return Analyser(
             roles,
+            detector=models[0].name,
             engine=engine,
             min_score=min_score,
             min_face_px=min_face_px,
@@ -122,7 +124,6 @@ def _open_analyser(
             raise
     from facestream_models.pulling import pull_shown
 
-    models = [catalogue.for_role(role) for role in ("detector", *roles)]
     missing = [model for model in models if store.state(model) == "missing"]
     names, size_mb = ", ".join(model.name for model in missing), sum(model.bytes for model in missing) / 1e6
     _say(f"getting {names} ({size_mb:.1f} MB), this once; they are kept in {store.folder}")

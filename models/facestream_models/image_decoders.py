@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import struct
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -19,7 +18,8 @@ from numpy.typing import NDArray
 from facestream.errors import ImageError
 from facestream_models.avif import read_avif
 from facestream_models.damaged import Damaged
-from facestream_models.image_header import MAX_PIXELS, Header, png_chunks
+from facestream_models.image_header import MAX_PIXELS, Header
+from facestream_models.png import bare_png
 from facestream_models.tiff import Directory
 from facestream_models.webp import read_webp
 
@@ -28,7 +28,6 @@ Pixels = NDArray[np.uint8]
 # Warnings of libjpeg about bytes that cost no pixel; many cameras cause the first one.
 _HARMLESS = ("extraneous bytes before marker", "Invalid SOS parameters", "Inconsistent progression sequence")
 _MAX_JPEG_SCANS = 500
-_INFLATE_BYTES = 1 << 20
 
 
 def decode(data: bytes, header: Header) -> Pixels:
@@ -80,50 +79,10 @@ def _from_cmyk(pixels: Pixels) -> Pixels:
 def _png(data: bytes, header: Header) -> Pixels:
     import av
 
-    kept, packed, ended = [data[:8]], [], False
-    for name, content in png_chunks(data):
-        if name in (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"):
-            checksum = zlib.crc32(content, zlib.crc32(name))
-            kept += [struct.pack(">I", len(content)), name, content, struct.pack(">I", checksum)]
-            if name == b"IDAT":
-                packed.append(content)
-        ended = ended or name == b"IEND"
-    if not ended or _inflated_bytes(packed) < _png_bytes(data):
-        raise Damaged
     codec = av.CodecContext.create("png", "r")
     codec.options = {"max_pixels": str(MAX_PIXELS)}
     with _ffmpeg_errors():
-        return _pixels(next(iter(codec.decode(av.Packet(b"".join(kept))))))
-
-
-def _inflated_bytes(packed: list[bytes]) -> int:
-    """How much a PNG's data hold, without keeping it: FFmpeg would leave missing rows as they were."""
-    inflater, total = zlib.decompressobj(), 0
-    try:
-        for part in packed:
-            rest = part
-            while rest and not inflater.eof:
-                total += len(inflater.decompress(rest, _INFLATE_BYTES))
-                rest = inflater.unconsumed_tail
-        return total
-    except zlib.error as error:
-        raise Damaged from error
-
-
-def _png_bytes(data: bytes) -> int:
-    width, height, bits, colour, _, _, interlaced = struct.unpack_from(">IIBBBBB", data, 16)
-    sample = bits * {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}.get(colour, 0)
-    if not interlaced:
-        return int(height * (1 + (width * sample + 7) // 8))
-    total = 0
-    for left, top, step_x, step_y in _ADAM7:
-        columns, rows = -(-(width - left) // step_x), -(-(height - top) // step_y)
-        if columns > 0 and rows > 0:
-            total += rows * (1 + (columns * sample + 7) // 8)
-    return total
-
-
-_ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+        return _pixels(next(iter(codec.decode(av.Packet(bare_png(data))))))
 
 
 def _gif(data: bytes, header: Header) -> Pixels:
@@ -171,9 +130,20 @@ def _ffmpeg_errors() -> Iterator[None]:
 
 
 def _pixels(frame: Any) -> Pixels:
-    """A frame's own colours where they are plain, with alpha where its form has any."""
-    has_alpha = frame.format.name == "pal8" or any(part.is_alpha for part in frame.format.components)
-    return np.asarray(frame.to_ndarray(format="bgra" if has_alpha else "bgr24"), np.uint8)
+    """A frame's own colours, with alpha where its form has any."""
+    parts = frame.format.components
+    has_alpha = frame.format.name == "pal8" or any(part.is_alpha for part in parts)
+    if max(part.bits for part in parts) <= 8:
+        return np.asarray(frame.to_ndarray(format="bgra" if has_alpha else "bgr24"), np.uint8)
+    # FFmpeg's own way from 16 bits to 8 is off by more than rounding.
+    deep = frame.to_ndarray(format="rgba64le" if has_alpha else "rgb48le")
+    return _eight_bits(deep)[..., [2, 1, 0, 3] if has_alpha else [2, 1, 0]]
+
+
+def _eight_bits(deep: NDArray[np.uint16]) -> Pixels:
+    import cv2
+
+    return np.asarray(cv2.convertScaleAbs(deep, alpha=1 / 257), np.uint8)
 
 
 def _webp(data: bytes, header: Header) -> Pixels:
@@ -221,7 +191,7 @@ def _imdecode(data: bytes) -> Pixels:
     if found is None or found.dtype not in (np.uint8, np.uint16):
         raise Damaged
     if found.dtype == np.uint16:
-        found = cv2.convertScaleAbs(found, alpha=1 / 257)
+        found = _eight_bits(np.asarray(found, np.uint16))
     if found.ndim == 2:
         found = cv2.cvtColor(found, cv2.COLOR_GRAY2BGR)
     return np.asarray(found, np.uint8)

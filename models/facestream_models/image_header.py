@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import struct
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from facestream.errors import ImageError
 from facestream_models.avif import read_avif
 from facestream_models.damaged import Damaged
+from facestream_models.png import png_chunks
 from facestream_models.tiff import UPRIGHT, Directory, exif_orientation
 from facestream_models.webp import read_webp
 
@@ -68,23 +68,6 @@ def read_header(data: bytes) -> Header:
         raise Damaged from error
     header.check_size()
     return header
-
-
-def png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Name and content of every whole chunk; Damaged where one breaks off or its checksum is wrong."""
-    at = 8
-    for _ in range(_MAX_PARTS):
-        if at == len(data):
-            return
-        length, name = struct.unpack_from(">I4s", data, at)
-        content = data[at + 8 : at + 8 + length]
-        (checksum,) = struct.unpack_from(">I", data, at + 8 + length)
-        if zlib.crc32(content, zlib.crc32(name)) != checksum:
-            raise Damaged
-        yield name, content
-        if name == b"IEND":
-            return
-        at += 12 + length
 
 
 def _kind(data: bytes) -> str:

@@ -35,6 +35,8 @@ class Directory:
             raise Damaged
         big = data[2:4] in (b"+\0", b"\0+")
         (start,) = struct.unpack_from(order + ("Q" if big else "I"), data, 8 if big else 4)
+        if start > len(data):
+            raise Damaged
         (entries,) = struct.unpack_from(order + ("Q" if big else "H"), data, start)
         if entries > _MAX_ENTRIES:
             raise Damaged
