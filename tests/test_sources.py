@@ -138,6 +138,18 @@ def test_variable_rate_times_are_the_files_own(inputs: Path) -> None:
     assert times == CLIPS["variable.mkv"]["times_ms"]
 
 
+def test_two_recordings_in_one_file_go_on_where_the_first_ended(tmp_path: Path) -> None:
+    first = make_clip(tmp_path / "first.ts").read_bytes()
+    second = make_clip(tmp_path / "second.ts", size=(320, 240)).read_bytes()
+    both = tmp_path / "both.ts"
+    both.write_bytes(first + second)
+    frames = list(VideoSource(both).frames())
+
+    assert [number_of(bgr(frame.picture)) for frame in frames] == [*range(FRAMES)] * 2
+    assert [frame.pts_us for frame in frames] == [number * 40_000 for number in range(2 * FRAMES)]
+    assert [bgr(frame.picture).shape[1] for frame in frames] == [160] * FRAMES + [320] * FRAMES
+
+
 def test_a_changed_file_has_another_fingerprint(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "clip.mp4")
     before = VideoSource(clip).fingerprint()

@@ -127,7 +127,7 @@ class Timeline:
         at = ticks * frame.time_base.numerator * MICROSECONDS // frame.time_base.denominator + self._shift_us
         if self._last_us is None:
             return max(0, at)
-        if at < self._last_us - MICROSECONDS:
+        if at < self._last_us - 2 * self._step_us:
             # The clock began again (two recordings in one file, a counter that wrapped): go on from here.
             self._shift_us += follows - at
             return follows
