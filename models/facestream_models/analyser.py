@@ -38,8 +38,8 @@ class Analyser:
     min_face_px: a face whose box has a smaller side than this, in pixels of the picture given, is found but
     its labels are `unknown` and its age NaN.
     min_confidence: a label whose probability is below it is `unknown`.
-    detect_side: larger pictures are shrunk to this longer side, in pixels, for finding faces; chips for
-    classification are cut from the picture as given.
+    detect_side: for finding faces, pictures are scaled to this longer side, in pixels, and small ones to no
+    more than twice their size; what is classified is cut from the picture as given.
 
     Loads the networks at once and computes on the calling thread; not to be shared between threads.
     Raises ModelMissing or WeightsCorrupt (run `facestream models pull`), CatalogueError, ModelError.

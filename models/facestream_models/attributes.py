@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from facestream_models.alignment import Chips
     from facestream_models.model import Model
 
-# Chips in one run of the network: enough to be efficient, few enough to bound memory.
-CHIPS_PER_RUN = 64
+# Chips in one run of a network: 64 were no faster, and brought a process from 180 to 250 MB.
+CHIPS_PER_RUN = 16
 NEAR_YEARS = 5.0
 
 

@@ -115,6 +115,8 @@ def _graph_of(path: Path) -> tuple[list[Any], list[str]]:
     import onnx
 
     graph = onnx.load(path, load_external_data=False).graph
+    if not graph.node:
+        raise ValueError("there is no graph in it")
     constants = {constant.name for constant in graph.initializer}
     found = _only_input(path.name, [entry for entry in graph.input if entry.name not in constants])
     shape = [size.dim_value or None for size in found.type.tensor_type.shape.dim]
@@ -142,11 +144,17 @@ def _fixed(first: Sequence[Any]) -> int | None:
 
 def _quietly(call: Callable[[], Anything]) -> Anything:
     """OpenCV prints its errors as well as raising them."""
-    before = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    before = _set_log_level(0)
     try:
         return call()
     finally:
-        cv2.utils.logging.setLogLevel(before)
+        _set_log_level(before)
+
+
+def _set_log_level(level: int) -> int:
+    """Returns the level there was; OpenCV 5 moved the function to `cv2.utils.logging`."""
+    home = cv2.utils.logging if hasattr(cv2.utils, "logging") else cv2
+    return int(home.setLogLevel(level))
 
 
 def _refused(name: str, batch: Floats, error: Exception) -> ModelError:

@@ -1,0 +1,1 @@
+"""The project's own measurements: tables for people, JSON in bench/out."""
