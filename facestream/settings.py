@@ -31,6 +31,7 @@ class Settings(BaseSettings):
     jpeg_quality: Annotated[int, Field(ge=20, le=100)] = 85
 
     batch: Annotated[int, Field(ge=1, le=64)] = 4
+    grace_seconds: Annotated[float, Field(ge=0)] = 10.0
     max_attempts: Annotated[int, Field(ge=1, le=100)] = 5
     min_face_px: Annotated[int, Field(ge=1)] = 24
     results_keep_seconds: Annotated[float, Field(gt=0)] = 3600.0
@@ -44,6 +45,18 @@ class Settings(BaseSettings):
     @property
     def redis_url(self) -> str | None:
         return self.redis.get_secret_value() if self.redis else None
+
+    def as_environment(self, redis_url: str) -> dict[str, str]:
+        """The variables that give a child process these settings.
+
+        The address goes this way and not as an argument: process lists show arguments.
+        """
+        passed = {
+            PREFIX + name.upper(): str(value)
+            for name, value in self.model_dump(exclude={"redis", "debug"}).items()
+            if value is not None
+        }
+        return passed | {PREFIX + "REDIS": redis_url}
 
 
 def load_settings(**overrides: Any) -> Settings:

@@ -57,6 +57,13 @@ class Connection:
             self.incarnation, agreed = self._agree(f"{prefix}:meta", partitions)
         self.keys = Keys(prefix, agreed)
 
+    def lost_its_data(self) -> bool:
+        """Whether the broker began anew since the last look: it was emptied, or another took its place."""
+        before = self.incarnation
+        with translated(self.address):
+            self.incarnation, _ = self._agree(self.keys.meta, self.keys.partitions)
+        return self.incarnation != before
+
     @property
     def is_cluster(self) -> bool:
         return isinstance(self._client, redis.RedisCluster)

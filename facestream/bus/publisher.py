@@ -114,6 +114,7 @@ class Epoch:
             retry=not self.live,
         )
         if reply[0] == b"rewind":
+            self.connection.lost_its_data()
             raise Rewind(reply[1])
         self._check_fence(reply)
         self.room = reply[1]
@@ -139,6 +140,7 @@ class Epoch:
             retry=not self.live,
         )
         if reply[0] == b"forgotten":
+            self.connection.lost_its_data()
             self._lost(0)
             return
         self._check_fence(reply)

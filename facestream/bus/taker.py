@@ -8,7 +8,7 @@ from typing import Any
 
 from facestream.bus.connection import Connection
 from facestream.bus.turns import listen
-from facestream.contract import DropReason
+from facestream.contract import MAX_HEADER_BYTES, MAX_IMAGE_BYTES, DropReason
 
 LAPSE_SECONDS = 3.0
 """A worker that has not been heard of for this long is dead, and what it held is adopted."""
@@ -19,13 +19,18 @@ REJECTS_KEPT = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One frame in a worker's hands, as the broker gave it; nothing in it is believed yet."""
+    """One frame in a worker's hands, as the broker gave it; nothing in it is believed yet.
 
-    camera: str
+    `camera`: as the stream's key has it, in whatever bytes. `image_bytes`: the picture's size; one over
+    MAX_IMAGE_BYTES was left in the broker, and `image` is empty.
+    """
+
+    camera: bytes
     entry: str
     attempts: int
     header: bytes
     image: bytes
+    image_bytes: int
     partition: int
 
 
@@ -58,9 +63,14 @@ class Taker:
         self._cursors: dict[int, bytes | str] = {}
         self._turns = listen(connection)
 
-    def join(self) -> None:
-        """Say that this worker is here, with empty hands: what it held before a lost reply goes back."""
+    def join(self) -> bool:
+        """Say that this worker is here, with empty hands: what it held before a lost reply goes back.
+
+        True when the broker has lost its data since this worker last joined.
+        """
+        forgot = self._connection.lost_its_data()
         self._release(leaving=False)
+        return forgot
 
     def leave(self) -> int:
         """Hand back everything and say goodbye; how many frames that were."""
@@ -110,17 +120,17 @@ class Taker:
                 adopted += reply[1]
         return adopted
 
-    def _take(self, partition: int, batch: int, popped: str) -> list[Delivery]:
+    def _take(self, partition: int, batch: int, popped: bytes | str) -> list[Delivery]:
         keys = self._keys
         taken = self._connection.call(
             "take",
             [keys.held(partition, self.worker), keys.orphans(partition)]
             + [keys.ready(partition), keys.workers(partition)],
-            [keys.base(partition), self.worker, batch, popped],
+            [keys.base(partition), self.worker, batch, popped, MAX_HEADER_BYTES, MAX_IMAGE_BYTES],
         )
         return [
-            Delivery(camera.decode(errors="replace"), entry.decode(), attempts, header, image, partition)
-            for camera, entry, attempts, header, image in taken
+            Delivery(camera, entry.decode(), attempts, header, image, image_bytes, partition)
+            for camera, entry, attempts, header, image, image_bytes in taken
         ]
 
     def _go_on_after(self, partition: int) -> None:

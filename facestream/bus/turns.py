@@ -10,8 +10,8 @@ from typing import Protocol
 from facestream.bus.connection import MAX_BLOCK_SECONDS, Connection
 from facestream.errors import BusError
 
-Turn = tuple[int, str]
-"""A partition, and the camera that was popped from its line."""
+Turn = tuple[int, bytes]
+"""A partition, and the camera that was popped from its line, in whatever bytes."""
 
 _RETRY_SECONDS = 0.5
 
@@ -39,7 +39,7 @@ class AllAtOnce:
 
     def wait(self, seconds: float) -> Turn | None:
         popped = self._connection.read("BZPOPMIN", *self._lines, min(seconds, MAX_BLOCK_SECONDS))
-        return (self._lines[popped[0].decode()], popped[1].decode(errors="replace")) if popped else None
+        return (self._lines[popped[0].decode()], popped[1]) if popped else None
 
     def close(self) -> None:
         pass

@@ -16,6 +16,7 @@ from facestream.runner.runner import Plan
 from facestream.runner.summary import Summary
 
 VIDEO_SUFFIX = ".mp4"
+STILL_SUFFIX = ".jpg"
 POLL_SECONDS = 0.1
 
 
@@ -50,9 +51,10 @@ def annotate_all(summary: Summary, results: Path, annotate: Path, stop: threadin
     written = []
     for run in runs:
         out = annotate if len(runs) == 1 else annotate.with_stem(f"{annotate.stem}-{run.camera}")
-        arguments = [run.given, "--results", str(results), "--camera", run.camera, "--out", str(out)]
-        if _annotate(arguments, stop):
-            written += [str(path) for path in (out, out.with_suffix(".jpg")) if path.exists()]
+        still = out.with_suffix(STILL_SUFFIX)
+        arguments = [run.given, "--results", str(results), "--camera", run.camera]
+        if _annotate([*arguments, "--out", str(out), "--still", str(still)], stop):
+            written += [str(out), str(still)]
     return written
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import queue
 import threading
 import time
@@ -181,15 +180,6 @@ class Runner:
 
 
 def _environment(settings: Settings, url: str) -> dict[str, str]:
-    """The children get the address this way and not as an argument: process lists show arguments."""
-    passed = {
-        f"FACESTREAM_{name.upper()}": str(value)
-        for name, value in settings.model_dump(exclude={"redis", "debug"}).items()
-        if value is not None
-    }
+    # Before NumPy is loaded: N workers use N cores, one each.
     threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    return (
-        passed
-        | threads
-        | {"FACESTREAM_REDIS": url, "PYTHONUNBUFFERED": "1", "PATH": os.environ.get("PATH", "")}
-    )
+    return settings.as_environment(url) | threads

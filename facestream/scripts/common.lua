@@ -77,10 +77,8 @@ end
 -- Entry ids are unique in one stream only, so what is held is named by camera and id.
 local function name_held(camera, id) return camera .. '/' .. id end
 
-local function split_held(field)
-  local slash = string.find(field, '/', 1, true)
-  return string.sub(field, 1, slash - 1), string.sub(field, slash + 1)
-end
+-- A stranger may have queued a camera with a slash in its name: the id is what follows the last one.
+local function split_held(field) return string.match(field, '^(.*)/([^/]*)$') end
 
 local function queue_up(ready, camera)
   local last = redis.call('ZRANGE', ready, -1, -1, 'WITHSCORES')
@@ -89,7 +87,8 @@ end
 
 -- Settles a frame of our group once, whoever asks first; false when it was settled before.
 local function settle(frames, id)
-  if redis.call('XACK', frames, GROUP, id) == 0 then return false end
+  local ok, acknowledged = pcall(redis.call, 'XACK', frames, GROUP, id)
+  if not ok or acknowledged ~= 1 then return false end
   redis.call('XDEL', frames, id)
   return true
 end

@@ -1,9 +1,11 @@
 -- Hands a worker its next frames: those it holds already, when the last reply was lost on its way; else
 -- one that somebody dropped, alone; else one of each camera in turn.
--- KEYS held, orphans, ready, workers  ARGV prefix, worker, batch, camera already popped ('' for none)
--- -> {{camera, entry id, attempts, header, image}, …}
+-- KEYS held, orphans, ready, workers
+-- ARGV prefix, worker, batch, camera already popped ('' for none), header bytes and image bytes at most
+-- -> {{camera, entry id, attempts, header, image, image bytes}, …}; an image over the limit is left out
 local held, orphans, ready, workers = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local prefix, worker, batch, popped = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
+local header_limit, image_limit = tonumber(ARGV[5]), tonumber(ARGV[6])
 local DROPS_PER_CALL = 256
 
 allow_when_full(held)
@@ -22,8 +24,14 @@ local function fields_of(entry)
   return header, image
 end
 
+local function delivery(camera, id, attempts, header, image)
+  local size = #image
+  if size > image_limit then image = '' end
+  return {camera, id, attempts, string.sub(header, 1, header_limit + 1), image, size}
+end
+
 local function is_too_old(id, header)
-  if #header > 4096 then return false end
+  if #header > header_limit then return false end
   local ok, about = pcall(cmsgpack.unpack, header)
   if not ok or type(about) ~= 'table' or type(about['max_age_ms']) ~= 'number' then return false end
   local held_us = type(about['held_us']) == 'number' and about['held_us'] or 0
@@ -38,14 +46,15 @@ end
 -- A frame that was delivered before, again; nil when it has vanished or grown too old meanwhile.
 local function deliver_again(field, attempts)
   local camera, id = split_held(field)
-  local entry = redis.call('XRANGE', frames_of(camera), id, id)[1]
+  local ok, entries = pcall(redis.call, 'XRANGE', frames_of(camera), id, id)
+  local entry = ok and entries[1]
   if not entry then return drop(camera, id, 'vanished') end
   local header, image = fields_of(entry)
   if is_too_old(id, header) then return drop(camera, id, 'too_old') end
   -- Claiming sets the idle time back to nothing.
   redis.call('XCLAIM', frames_of(camera), GROUP, READER, 0, id, 'JUSTID')
   redis.call('HSET', held, field, attempts)
-  return {camera, id, attempts, header, image}
+  return delivery(camera, id, attempts, header, image)
 end
 
 local function take_held()
@@ -63,8 +72,8 @@ local function take_orphan()
     if not field then return nil end
     local attempts = (tonumber(redis.call('HGET', orphans, field)) or 0) + 1
     redis.call('HDEL', orphans, field)
-    local delivery = deliver_again(field, attempts)
-    if delivery then return delivery end
+    local again = deliver_again(field, attempts)
+    if again then return again end
   end
 end
 
@@ -81,7 +90,7 @@ local function take_next(camera)
     if not is_too_old(id, header) then
       if more then queue_up(ready, camera) end
       redis.call('HSET', held, name_held(camera, id), 1)
-      return {camera, id, 1, header, image}
+      return delivery(camera, id, 1, header, image)
     end
     drop(camera, id, 'too_old')
     drops_left = drops_left - 1
@@ -102,7 +111,6 @@ while #taken < batch and drops_left > 0 do
   popped = ''
   if camera == '' then camera = redis.call('ZPOPMIN', ready)[1] end
   if not camera then break end
-  local delivery = take_next(camera)
-  if delivery then taken[#taken + 1] = delivery end
+  taken[#taken + 1] = take_next(camera)
 end
 return taken

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from facestream.commands.parameters import FollowStdin
 from facestream.errors import UsageError
 
 HELP = """Draw the faces of a results file onto the video they were found in.
@@ -36,20 +38,21 @@ def annotate(
     camera: Annotated[
         str | None, typer.Option(help="Whose results, when the file holds those of several cameras.")
     ] = None,
-) -> None:
+    follow_stdin: FollowStdin = False,
+) -> int:
+    from facestream.signals import end_with_owner, stop_on_signals
     from facestream_producer.annotate import annotate as draw
     from facestream_producer.opening import expand, open_source
 
     found = expand([source])
     if len(found) != 1:
         raise UsageError(f"{source} is {len(found)} sources: annotate one at a time")
-    opened = open_source(found[0])
-    try:
+    with stop_on_signals() as stop, closing(open_source(found[0])) as opened:
+        if follow_stdin:
+            end_with_owner(stop)
         chosen = choose_results(read_results(results), source=opened.name, camera=camera)
         with _progress(opened.length) as advance:
-            done = draw(opened, chosen, out, still, advance)
-    finally:
-        opened.close()
+            done = draw(opened, chosen, out, still, _until(stop, advance))
     print(f"wrote {out}: {done.pictures} frames, {done.with_result} with a result", file=sys.stderr)
     if still is not None:
         print(f"wrote {still}", file=sys.stderr)
@@ -57,6 +60,18 @@ def annotate(
         print(f"facestream: {done.broken}", file=sys.stderr)
     if not done.with_result:
         raise UsageError(f"no result in {results} belongs to a frame of {source}: is it of another video?")
+    return 0
+
+
+def _until(stop: threading.Event, advance: Callable[[int], None]) -> Callable[[int], None]:
+    """The same progress, interrupted when somebody asks to stop: no half video is left then."""
+
+    def advance_or_stop(done: int) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        advance(done)
+
+    return advance_or_stop
 
 
 def read_results(path: Path) -> Iterator[dict[str, Any]]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from facestream.bus.publisher import Epoch, Rewind, Totals
 from facestream.contract import FrameHeader, SourceDrop
-from facestream.errors import BusFull, BusUnavailable, FacestreamError, SourceBroken
+from facestream.errors import BusFull, BusUnavailable, FacestreamError, SourceError
 from facestream_producer.encoder import Encoded, Encoder
 from facestream_producer.hooks import Hooks
 from facestream_producer.source import Source, SourceFrame
@@ -57,12 +57,12 @@ class Capture:
             else:
                 return broken
 
-    def _publish_all(self) -> SourceBroken | None:
+    def _publish_all(self) -> SourceError | None:
         try:
             for frame in self._frames():
                 if not self._publish_one(frame):
                     break
-        except SourceBroken as error:
+        except SourceError as error:
             return error
         return None
 

@@ -20,21 +20,22 @@ def accept_header(delivery: Delivery, max_attempts: int) -> FrameHeader:
             DropReason.POISON, f"given up after {max_attempts} attempts: workers died or failed with it"
         )
     header = FrameHeader.unpack(delivery.header)
-    if header.camera != delivery.camera:
+    if header.camera.encode() != delivery.camera:
         raise FrameRefused(DropReason.CONTRACT_ERROR, "the header names another camera than its stream")
     if header.codec != "jpeg":
         raise FrameRefused(DropReason.CONTRACT_ERROR, f"codec {header.codec[:16]!r} is not one of: jpeg")
     return header
 
 
-def decode_pixels(header: FrameHeader, image: bytes) -> Pixels:
+def decode_pixels(header: FrameHeader, delivery: Delivery) -> Pixels:
     """The picture, BGR uint8 (height, width, 3); raises FrameRefused (decode_error, contract_error).
 
     Its size is read from the JPEG's own header and must be what the frame's header says before anything
     is decoded, so a picture that claims to be enormous costs nothing.
     """
-    if not 0 < len(image) <= MAX_IMAGE_BYTES:
-        raise FrameRefused(DropReason.DECODE_ERROR, f"a picture of {len(image)} bytes")
+    if not 0 < delivery.image_bytes <= MAX_IMAGE_BYTES:
+        raise FrameRefused(DropReason.DECODE_ERROR, f"a picture of {delivery.image_bytes} bytes")
+    image = delivery.image
     try:
         height, width, _, _ = simplejpeg.decode_jpeg_header(image)
     except ValueError as error:

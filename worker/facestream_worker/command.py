@@ -34,6 +34,9 @@ def worker(
     ] = "gender",
     batch: Annotated[int | None, typer.Option(help="Frames taken at a time, one of each camera.")] = None,
     engine: Engine = "onnxruntime",
+    grace: Annotated[
+        float | None, typer.Option(help="Seconds to finish the frames in hand when asked to stop.", min=0)
+    ] = None,
     metrics_port: Annotated[
         int | None, typer.Option(help="Serve Prometheus metrics here; worker i of several on this port + i.")
     ] = None,
@@ -42,7 +45,7 @@ def worker(
     from facestream.commands.options import parse_attributes, require_redis
     from facestream.settings import load_settings
 
-    settings = load_settings(redis=redis, batch=batch)
+    settings = load_settings(redis=redis, batch=batch, grace_seconds=grace)
     roles = parse_attributes(attributes)
     if workers > 1:
         return _run_several(settings, workers, attributes, engine, metrics_port)
@@ -68,6 +71,7 @@ def _run_one(
     from facestream.commands.options import require_redis
     from facestream.metrics import serve_metrics
     from facestream.signals import end_with_owner, stop_on_signals
+    from facestream_worker.leaving import leave_after
     from facestream_worker.loop import run
     from facestream_worker.metrics import PrometheusHooks
     from facestream_worker.notices import Notices
@@ -88,6 +92,7 @@ def _run_one(
             serve_metrics(registry, metrics_port)
         taker = Taker(connection, name, Retention(settings.results_keep_seconds, settings.results_bytes))
         pipeline = Pipeline(analyser, name, settings.max_attempts)
+        leave_after(taker, stop, settings.grace_seconds)
         run(taker, pipeline, hooks, stop, batch_size=settings.batch)
         connection.close()
     return 0
@@ -118,7 +123,7 @@ def _run_several(
     from facestream.signals import stop_on_signals
     from facestream.supervisor import Supervisor
 
-    environment = {"FACESTREAM_REDIS": require_redis(settings), "FACESTREAM_BATCH": str(settings.batch)}
+    environment = settings.as_environment(require_redis(settings))
     with (
         stop_on_signals() as stop,
         Supervisor(lambda line: print(line, file=sys.stderr), environment) as children,

@@ -10,8 +10,8 @@ from facestream_worker.pipeline import Settled
 
 
 class Hooks:
-    def joined(self) -> None:
-        """The worker is known to the broker and will take frames."""
+    def joined(self, broker_forgot: bool) -> None:
+        """The worker is known to the broker and will take frames; whether the broker lost its data before."""
 
     def taken(self, batch: Sequence[Delivery], seconds: float) -> None:
         """Frames came; `seconds` is how long taking them was, waiting included."""

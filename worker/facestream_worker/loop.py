@@ -26,8 +26,7 @@ def run(
     """
     while not stop.is_set():
         try:
-            bus.join()
-            tell(hooks, "joined")
+            tell(hooks, "joined", bus.join())
             serve(bus, pipeline, hooks, stop, batch_size)
             bus.leave()
         except (BusUnavailable, BusFull) as error:

@@ -47,7 +47,7 @@ class PrometheusHooks(Hooks):
         self._lost = Counter(prefix + "broker_lost", "Times the broker went away", registry=registry)
         self._joins = Counter(prefix + "joins", "Times this worker joined the broker", registry=registry)
 
-    def joined(self) -> None:
+    def joined(self, broker_forgot: bool) -> None:
         self._joins.inc()
 
     def taken(self, batch: Sequence[Delivery], seconds: float) -> None:

@@ -20,9 +20,9 @@ class Notices(Hooks):
         self._is_lost = False
         self._unsaid, self._said_at = 0, float("-inf")
 
-    def joined(self) -> None:
+    def joined(self, broker_forgot: bool) -> None:
         if self._is_lost:
-            self._say("the broker is back")
+            self._say("the broker is back" + (", without its data" if broker_forgot else ""))
         self._is_lost = False
 
     def adopted(self, frames: int) -> None:
@@ -40,7 +40,8 @@ class Notices(Hooks):
             self._unsaid += 1
             if time.monotonic() - self._said_at >= QUIET_SECONDS:
                 counted = f" ({self._unsaid} refused)" if self._unsaid > 1 else ""
-                self._say(f"refused a frame of {outcome.delivery.camera}: {outcome.reason.value}{counted}")
+                camera = outcome.delivery.camera.decode(errors="replace")
+                self._say(f"refused a frame of {camera}: {outcome.reason.value}{counted}")
                 self._unsaid, self._said_at = 0, time.monotonic()
 
     def _say(self, text: str) -> None:

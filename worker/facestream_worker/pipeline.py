@@ -19,6 +19,7 @@ from facestream.contract import (
     pack_result,
 )
 from facestream.errors import FrameRefused
+from facestream.names import MAX_LENGTH
 from facestream_models import Analyser, Faces
 from facestream_models.stages import Stages
 from facestream_worker.accept import Pixels, accept_header, decode_pixels
@@ -65,7 +66,7 @@ class Pipeline:
 
     def _accept(self, delivery: Delivery) -> Frame:
         header = accept_header(delivery, self._max_attempts)
-        return Frame(delivery, header, decode_pixels(header, delivery.image))
+        return Frame(delivery, header, decode_pixels(header, delivery))
 
     def _analyse(self, frames: list[Frame], settled: Settled) -> None:
         try:
@@ -118,7 +119,7 @@ class Pipeline:
     def _refuse(self, delivery: Delivery, refusal: FrameRefused) -> Outcome:
         reject: RejectMap = {
             "v": 1,
-            "camera": delivery.camera,
+            "camera": delivery.camera.decode(errors="replace")[:MAX_LENGTH],
             "reason": refusal.reason.value,
             "error": str(refusal)[:_ERROR_CHARACTERS],
             "entry": delivery.entry,
