@@ -11,7 +11,7 @@ from facestream.errors import BusError
 
 
 def leave_after(bus: Taker, stop: threading.Event, grace_seconds: float) -> None:
-    """Asked to stop, the loop finishes its batch and leaves; after the grace, hand it back and end the process."""
+    """After the grace for finishing, hand back what is in hand and end the process."""
 
     def watch() -> None:
         stop.wait()
