@@ -108,8 +108,8 @@ def read_standings(connection: Connection, cameras: Iterable[str]) -> dict[str, 
 def read_overview(connection: Connection) -> Overview:
     keys = connection.keys
     servers = connection.info()
-    limits = [int(server["maxmemory"]) for server in servers]
-    used = sum(int(server["used_memory"]) for server in servers)
+    limits = [int(server.get("maxmemory", 0)) for server in servers]
+    used = sum(int(server.get("used_memory", 0)) for server in servers)
     overview = Overview(used, sum(limits) if all(limits) else 0)
     for partition in range(keys.partitions):
         names = [keys.workers(partition), keys.results(partition), keys.rejects(partition)]

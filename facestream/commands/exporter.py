@@ -1,7 +1,96 @@
+"""`facestream exporter`: the ledger of every camera, for Prometheus."""
+
 from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+if TYPE_CHECKING:
+    from facestream.bus.overview import Observer
+    from facestream.exporter import LedgerCollector
+
+HELP = """Serve every camera's ledger to Prometheus, at http://host:port/metrics.
+
+Captured, published, results, drops by reason, frames in flight and unread, ages of results, workers, the
+broker's memory, and what the ledger cannot account for. Read when scraped, at most once a second. While
+the broker is away there is `facestream_broker_up 0` and nothing else. One exporter a broker is enough.
+
+Example:  facestream exporter --redis redis://broker:6379/0 --host 0.0.0.0
+
+Then:     curl -s localhost:9109/metrics | grep unaccounted
+"""
+
 
 def register(app: typer.Typer) -> None:
-    """Add this module's commands."""
+    app.command("exporter", help=HELP)(exporter)
+
+
+def exporter(
+    port: Annotated[int, typer.Option(help="Serve here; 0 takes a free one.", min=0, max=65_535)] = 9109,
+    host: Annotated[
+        str, typer.Option(help="The address to listen on: 0.0.0.0 or :: for other machines to scrape.")
+    ] = "127.0.0.1",
+    redis: Annotated[
+        str | None,
+        typer.Option(
+            help="The broker, as redis://, rediss:// or unix://; or set FACESTREAM_REDIS.", metavar="URL"
+        ),
+    ] = None,
+) -> int:
+    from facestream.bus.overview import Observer
+    from facestream.commands.options import require_redis
+    from facestream.exporter import LedgerCollector
+    from facestream.settings import load_settings
+    from facestream.signals import stop_on_signals
+
+    settings = load_settings(redis=redis)
+    url = require_redis(settings)
+
+    def connect() -> Observer:
+        return Observer(url, prefix=settings.prefix, partitions=settings.partitions)
+
+    with stop_on_signals() as stop:
+        _refuse_unfit(connect)
+        collector = LedgerCollector(connect, _tell)
+        _serve(collector, host, port, stop)
+        collector.close()
+    return 0
+
+
+def _tell(line: str) -> None:
+    typer.echo(f"facestream: {line}", err=True)
+
+
+def _refuse_unfit(connect: Callable[[], Observer]) -> None:
+    """A broker that is away may come back; one that refuses us is better said at once."""
+    from facestream.errors import BusUnavailable
+
+    try:
+        connect().close()
+    except BusUnavailable:
+        return
+
+
+def _serve(collector: LedgerCollector, host: str, port: int, stop: threading.Event) -> None:
+    """Until `stop`; raises SettingsError when the address cannot be had."""
+    from prometheus_client import CollectorRegistry, start_http_server
+
+    from facestream.errors import SettingsError
+
+    registry = CollectorRegistry()
+    registry.register(collector)
+    try:
+        server, thread = start_http_server(port, addr=host, registry=registry)
+    except OSError as error:
+        raise SettingsError(
+            f"cannot serve on --host {host} --port {port} ({error.strerror}): choose another"
+        ) from None
+    at = f"[{host}]" if ":" in host else host
+    _tell(f"metrics at http://{at}:{server.server_port}/metrics")
+    stop.wait()
+    server.shutdown()
+    thread.join()
+    server.server_close()
