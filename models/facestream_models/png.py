@@ -18,7 +18,7 @@ _INFLATE_BYTES = 1 << 20
 
 
 def png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Name and content of each chunk; Damaged or struct.error where one breaks off or its checksum is wrong."""
+    """Name and content of each chunk; Damaged or struct.error where one breaks off or is changed."""
     at = len(_START)
     for _ in range(_MAX_CHUNKS):
         if at == len(data):
