@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -10,13 +11,23 @@ from facestream.bus.connection import Connection
 AGE_BOUNDS_MS = (5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000)
 
 
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """A difference that was explained: how many frames of each identity, why, and when (ms since the epoch)."""
+
+    at_ms: int
+    at_source: int
+    after: int
+    reason: str
+
+
 @dataclass(slots=True)
 class Ledger:
     """The counts of one camera, or the sum of several.
 
     `in_flight` is the measured length of the frames stream, of which `in_hand_of_workers` are taken; both
     were read in the same step as the counts. `ages` counts results by the least bound in ms that held
-    them ("inf" beyond the last).
+    them ("inf" beyond the last). `settled…`: differences that an operator has explained and booked.
     """
 
     camera: str = ""
@@ -34,18 +45,24 @@ class Ledger:
     oldest_ms: int | None = None
     ages: dict[str, int] = field(default_factory=dict)
     age_sum_ms: int = 0
+    settled_at_source: int = 0
+    settled: int = 0
+    settlements: tuple[Settlement, ...] = ()
 
     @property
     def source_difference(self) -> int:
-        """captured less (published + dropped at source + in the producer's hands): 0 when it closes."""
+        """captured less (published + dropped at source + in the producer's hands + settled)."""
         return self.captured - (
-            self.published + sum(self.dropped_at_source.values()) + self.in_hand_of_producer
+            self.published
+            + sum(self.dropped_at_source.values())
+            + self.in_hand_of_producer
+            + self.settled_at_source
         )
 
     @property
     def broker_difference(self) -> int:
-        """published less (results + dropped + in flight): 0 when it closes."""
-        return self.published - (self.results + sum(self.dropped.values()) + self.in_flight)
+        """published less (results + dropped + in flight + settled): 0 when it closes."""
+        return self.published - (self.results + sum(self.dropped.values()) + self.in_flight + self.settled)
 
     @property
     def closes(self) -> bool:
@@ -78,6 +95,13 @@ def read_ledger(connection: Connection, camera: str) -> Ledger:
     return ledger
 
 
+def settle(connection: Connection, camera: str, reason: str) -> tuple[int, int]:
+    """Book whatever the camera's ledger does not explain; the differences (at the source, after publication)."""
+    keys = connection.keys
+    at_source, after = connection.call("settle", [keys.ledger(camera), keys.frames(camera)], [reason])
+    return at_source, after
+
+
 def total(ledgers: Iterable[Ledger]) -> Ledger:
     """All cameras as one."""
     whole = Ledger(camera="all")
@@ -89,6 +113,8 @@ def total(ledgers: Iterable[Ledger]) -> Ledger:
         whole.in_flight += ledger.in_flight
         whole.in_hand_of_workers += ledger.in_hand_of_workers
         whole.age_sum_ms += ledger.age_sum_ms
+        whole.settled_at_source += ledger.settled_at_source
+        whole.settled += ledger.settled
         for mine, theirs in (
             (whole.dropped_at_source, ledger.dropped_at_source),
             (whole.dropped, ledger.dropped),
@@ -113,6 +139,9 @@ def _parse(camera: str, fields: dict[str, str]) -> Ledger:
         published=number("published"),
         results=number("results"),
         age_sum_ms=number("age_sum_ms"),
+        settled_at_source=number("settled_at_source"),
+        settled=number("settled"),
+        settlements=tuple(Settlement(**each) for each in json.loads(fields.get("settlements", "[]"))),
     )
     for name, value in fields.items():
         kind, _, rest = name.removeprefix("past:").partition(":")
