@@ -1,0 +1,166 @@
+"""Every bench runs on a few frames, and its JSON holds together. No figure of time is judged here."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.weights import pull_or_skip
+
+from facestream_models.catalogue import load_catalogue
+from facestream_models.store import WeightsStore
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _weights() -> None:
+    catalogue = load_catalogue()
+    pull_or_skip(WeightsStore(), [catalogue.for_role(role) for role in ("detector", "gender", "age")])
+
+
+def run_bench(name: str, out: Path, *arguments: str) -> dict[str, Any]:
+    """Run it as people do, on the command line; what it wrote."""
+    process = _python("-m", f"bench.{name}", "--out", str(out), *arguments)
+    assert process.returncode == 0, process.stderr
+    assert process.stderr == ""
+    report: dict[str, Any] = json.loads(out.read_text(encoding="utf-8"))
+    assert report["bench"] == name
+    assert {"processor", "features", "cores", "python", "libraries", "load_average"} <= report[
+        "machine"
+    ].keys()
+    for key, goal in report["goals"].items():
+        assert isinstance(report[key], int | float)
+        assert goal["met"] in (True, False)
+        assert goal["goal"] in process.stdout
+    return report
+
+
+def _python(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, check=False, timeout=100
+    )
+
+
+def test_worker_against_its_bare_loop(tmp_path: Path) -> None:
+    report = run_bench(
+        "worker", tmp_path / "w.json", "--source", "demo:seconds=1", "--frames", "6", "--repeat", "2",
+        "--label-frames", "3",
+    )  # fmt: skip
+    assert report["frames"] == report["results"] == 6
+    assert report["dropped"] == 0
+    assert len(report["ratios"]) == 2
+    assert report["ratio"] == pytest.approx(sum(report["ratios"]) / 2)
+    assert report["goals"]["ratio"]["met"] is (report["ratio"] >= 0.9)
+    assert report["broker_cpu_us"] > 0
+    stages = {row["stage"]: row for row in report["stages_ms"]}
+    assert list(stages) == [
+        "take",
+        "decode",
+        "detect",
+        "align",
+        "classify",
+        "commit",
+        "everything else",
+        "all",
+    ]
+    assert stages["take"]["bare loop"] == stages["commit"]["bare loop"] == 0
+    assert all(stages[stage]["worker"] > 0 for stage in ("take", "decode", "detect", "classify", "commit"))
+    labels = report["labels"]
+    assert labels["frames"] == 3
+    assert labels["faces"] == labels["frames"] * report["faces_a_frame"]
+    assert labels["right"] + labels["unknown"] <= labels["faces"]
+
+
+def test_labels_of_the_demo_scene_are_counted_against_its_truth(tmp_path: Path) -> None:
+    from bench.labels import count_labels, truth_of
+    from facestream_producer.demo import parse_demo
+
+    truth = truth_of("demo:")
+    assert truth is not None
+    told = parse_demo("demo:").truth(2)
+    faces = [
+        {"box": [x / 2, y / 2, w / 2, h / 2], "attributes": {"gender": {"label": gender, "score": 1.0}}}
+        for (x, y, w, h), gender in told
+    ]
+    faces[0]["attributes"] = {"gender": {"label": "unknown", "score": 0.5}}
+    faces[1]["attributes"] = {
+        "gender": {"label": {"female": "male", "male": "female"}[told[1][1]], "score": 1.0}
+    }
+    faces.append({"box": [0.0, 0.0, 4.0, 4.0], "attributes": {"gender": {"label": "male", "score": 1.0}}})
+    result: Any = {"width": 640, "source_width": 1280, "seq": 2, "faces": faces}
+    labels = count_labels([result], truth)
+    assert (labels.frames, labels.faces, labels.right, labels.unknown, labels.strays) == (1, 5, 2, 1, 1)
+    assert [figure.value for figure in labels.figures("demo:")] == [5, 50, 20]
+
+
+def test_memory_of_a_lossless_run(tmp_path: Path) -> None:
+    report = run_bench(
+        "memory", tmp_path / "m.json", "--source", "demo:seconds=2", "--frames", "40", "--max-side", "320",
+        "--depth", "4",
+    )  # fmt: skip
+    assert report["published"] == report["results"] == 40
+    assert report["closes"] is True
+    assert report["samples"] > 0
+    assert report["worker_gender_mb"] > 20
+    assert report["worker_gender_age_mb"] > report["frames_peak_mb"]
+    assert report["used_peak_mb"] >= report["frames_peak_mb"] >= report["own_mb"] > 0.5
+    tenths = [row["results until"] for row in report["over_time_mb"]]
+    assert tenths == sorted(tenths)
+    assert tenths[-1] == 40
+
+
+def test_startup(tmp_path: Path) -> None:
+    report = run_bench("startup", tmp_path / "s.json", "--source", "demo:seconds=1", "--repeat", "1")
+    assert report["starts"] == report["first_results"] == 1
+    assert report["slowest_s"] == report["first_result_s"] > report["frame_s"] > 0
+    assert all(row["seconds"] > 0 for row in report["parts_s"])
+
+
+def test_bus(tmp_path: Path) -> None:
+    report = run_bench(
+        "bus", tmp_path / "b.json", "--sizes", "5", "20", "--batches", "1", "4", "--frames", "40",
+        "--repeat", "2",
+    )  # fmt: skip
+    assert report["published"] == report["ended"] == 2 * 2 * 2 * 40
+    assert [(row["KB"], row["batch"]) for row in report["costs_us"]] == [(5, 1), (5, 4), (20, 1), (20, 4)]
+    assert all(row["server cpu"] > 0 for row in report["costs_us"])
+
+
+def test_tables_are_written_between_their_markers(tmp_path: Path) -> None:
+    from bench.__main__ import write_into
+    from bench.report import Figure, Grid, Report, at_least
+    from facestream.errors import UsageError
+
+    report = Report("worker", "A title", "python -m bench.worker", {})
+    report.figures = [Figure("ratio", "ratio", 0.5, goal=at_least(0.9))]
+    report.grids = [Grid("stages", "Stages", ("stage", "ms"), [("decode", 1.25), ("detect", None)])]
+    document = tmp_path / "performance.md"
+    places = "".join(
+        f"<!-- bench:{name} -->\nold\n<!-- end -->\nkept {name}\n" for name in ("machine", "worker")
+    )
+    document.write_text(f"before\n{places}", encoding="utf-8")
+    write_into(document, [report])
+    once = document.read_text(encoding="utf-8")
+    write_into(document, [report])
+    assert document.read_text(encoding="utf-8") == once
+    assert "| ratio | 0.5 | >= 0.9 | NOT MET |" in once
+    assert "| decode | 1.25 |" in once
+    assert "old" not in once
+    assert once.startswith("before\n")
+    assert "kept machine" in once
+    assert once.endswith("kept worker\n")
+    report.name = "nowhere"
+    with pytest.raises(UsageError, match="no place for nowhere"):
+        write_into(document, [report])
+
+
+def test_an_absent_source_is_one_line() -> None:
+    process = _python("-m", "bench.worker", "--source", "nowhere.mp4")
+    assert process.returncode != 0
+    assert len(process.stderr.splitlines()) == 1
+    assert "nowhere.mp4" in process.stderr
