@@ -1,4 +1,4 @@
-"""`facestream classify` as a process of its own: on a terminal, interrupted, and before a reader that leaves."""
+"""`facestream classify` as a process: on a terminal, interrupted, and before a reader that leaves."""
 
 from __future__ import annotations
 
@@ -92,3 +92,17 @@ def test_a_reader_that_has_seen_enough_ends_it_in_silence(tmp_path: Path) -> Non
         process.stdout.close()
         assert process.stderr.read() == ""
     assert process.returncode in (0, 1)
+
+
+def test_a_name_the_output_cannot_encode_is_no_trouble(tmp_path: Path) -> None:
+    shutil.copy(LUIS, tmp_path / "[red]漢 é.jpg")
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    for option in ([], ["--json"]):
+        done = subprocess.run(
+            command(tmp_path, *option), capture_output=True, text=True, env=environment, check=True
+        )
+        assert "male" in done.stdout
+        if option:
+            assert json.loads(done.stdout)["source"] == "[red]漢 é.jpg"
+        else:
+            assert "[red]? ?.jpg" in done.stdout

@@ -6,6 +6,7 @@ import json
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, cast
 
 from rich import box
@@ -36,7 +37,8 @@ class Output(ABC):
 
 class JsonLines(Output):
     def add(self, picture: Picture, result: ResultMap) -> None:
-        print(json.dumps(result, ensure_ascii=False, separators=(",", ":")), flush=True)
+        plain = not _encoding().startswith("utf")
+        print(json.dumps(result, ensure_ascii=plain, separators=(",", ":")), flush=True)
 
 
 class Columns(Output):
@@ -49,7 +51,7 @@ class Columns(Output):
         if not self._begun:
             self._begun = True
             self._line("face", "box (x,y WxH)", "score", [_heading(role) for role in self._roles], "file")
-        name = shown(picture.path)
+        name = _printed(picture.path)
         for number, face in enumerate(result["faces"], 1):
             answers = [_answer(face, role) for role in self._roles]
             self._line(str(number), _box(face), _score(face["score"]), answers, name)
@@ -73,7 +75,7 @@ class Tables(Output):
         faces = result["faces"]
         count = "no face" if not faces else "1 face" if len(faces) == 1 else f"{len(faces)} faces"
         about = f"{result['width']} x {result['height']}, {count}"
-        title = f"[bold]{escape(shown(picture.path))}[/]  [dim]{about}[/]"
+        title = f"[bold]{escape(_printed(picture.path))}[/]  [dim]{about}[/]"
         self._console.print(title, soft_wrap=True, highlight=False)
         if faces:
             self._console.print(self._table(faces))
@@ -95,6 +97,15 @@ def make_output(as_json: bool, console: Console, roles: Sequence[str]) -> Output
     if as_json:
         return JsonLines()
     return Tables(console, roles) if sys.stdout.isatty() else Columns(roles)
+
+
+def _encoding() -> str:
+    return (sys.stdout.encoding or "utf-8").lower().replace("_", "-")
+
+
+def _printed(path: Path) -> str:
+    """Its name, with a question mark for what this output's encoding lacks."""
+    return shown(path).encode(_encoding(), "replace").decode(_encoding())
 
 
 def _heading(role: str) -> str:
