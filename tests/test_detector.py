@@ -79,7 +79,7 @@ def test_each_portrait_has_one_face(yunet: YuNet, name: str, flip: bool) -> None
     assert max(right_eye[1], left_eye[1]) < nose[1] < min(corner[1] for corner in mouth)
 
 
-@pytest.mark.parametrize("width_px", [60, 120, 320])
+@pytest.mark.parametrize("width_px", [20, 60, 120, 320])
 def test_a_small_picture_has_its_face(yunet: YuNet, width_px: int) -> None:
     image = portrait("luispedro.jpg")
     small = np.asarray(
@@ -91,13 +91,13 @@ def test_a_small_picture_has_its_face(yunet: YuNet, width_px: int) -> None:
 
 @pytest.mark.parametrize("side_px", [320, 640, 1600])
 def test_a_face_that_fills_the_picture_is_found(yunet: YuNet, side_px: int) -> None:
-    face = portrait("astronaut.png")[75:175, 180:265]
+    face = portrait("luispedro.jpg")[97:304, 59:203]
     image = np.asarray(cv2.resize(face, (side_px, side_px), interpolation=cv2.INTER_CUBIC), np.uint8)
 
     faces = yunet.detect(image)
 
     assert len(faces) == 1
-    assert faces.boxes[0, 2:].min() > 0.8 * side_px
+    assert faces.boxes[0, 2:].min() > 0.75 * side_px
     assert_inside(faces, image)
 
 
