@@ -13,7 +13,7 @@ AGE_BOUNDS_MS = (5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000)
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """A difference that was explained: how many frames of each identity, why, and when (ms since the epoch)."""
+    """A difference that was explained: frames of each identity, why, and when in ms since the epoch."""
 
     at_ms: int
     at_source: int
@@ -96,7 +96,7 @@ def read_ledger(connection: Connection, camera: str) -> Ledger:
 
 
 def settle(connection: Connection, camera: str, reason: str) -> tuple[int, int]:
-    """Book whatever the camera's ledger does not explain; the differences (at the source, after publication)."""
+    """Book what the camera's ledger does not explain; the frames booked, at the source and after."""
     keys = connection.keys
     at_source, after = connection.call("settle", [keys.ledger(camera), keys.frames(camera)], [reason])
     return at_source, after

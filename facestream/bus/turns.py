@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from facestream.bus.connection import MAX_BLOCK_SECONDS, Connection
-from facestream.errors import BusError
+from facestream.errors import BusError, BusUnavailable
 
 Turn = tuple[int, bytes]
 """A partition, and the camera that was popped from its line, in whatever bytes."""
@@ -92,8 +92,11 @@ class EachByThread:
                 if turn is not None and not self._offer(turn):
                     keys = self._connection.keys
                     self._connection.call("requeue", [keys.ready(partition)], [turn[1]])
-            except BusError as error:
-                self._offer(error)
+            except Exception as error:
+                # Closing the driver under a blocked call makes it fail in ways of its own.
+                if self._is_closed:
+                    return
+                self._offer(error if isinstance(error, BusError) else BusUnavailable(f"{error}"))
                 threading.Event().wait(_RETRY_SECONDS)
 
     def _wait_until_wanted(self) -> bool:
