@@ -103,12 +103,14 @@ def _load(settings: Settings, roles: tuple[str, ...], engine: str) -> Analyser:
     from facestream_models.catalogue import load_catalogue
     from facestream_models.store import WeightsStore
 
+    catalogue = load_catalogue(settings.catalogue)
     analyser = Analyser(
         roles,
+        detector=catalogue.for_role("detector").name,
         engine=engine,
         min_face_px=settings.min_face_px,
         weights=WeightsStore(settings.weights),
-        catalogue=load_catalogue(settings.catalogue),
+        catalogue=catalogue,
     )
     analyser.warm()
     return analyser
