@@ -48,7 +48,8 @@ class Supervisor:
 
     Every child reads its standard input, which ends when this process does, however it dies. `tell` gets
     one line at a time of what children and the supervisor have to say. A child that dies `give_up_after`
-    times within moments of its start is not started again; None never gives up.
+    times within moments of its start is not started again; None never gives up. `on_restart` gets the name
+    of each child that was started again.
     """
 
     def __init__(
@@ -57,7 +58,9 @@ class Supervisor:
         environment: Mapping[str, str],
         *,
         give_up_after: int | None = None,
+        on_restart: Callable[[str], None] | None = None,
     ) -> None:
+        self._on_restart = on_restart
         self._tell = tell
         self._give_up_after = give_up_after
         self._environment = os.environ | environment
@@ -160,6 +163,8 @@ class Supervisor:
         child.process = self._spawn(child.restart_arguments)
         child.started_at, child.restart_at = time.monotonic(), None
         child.restarts += 1
+        if self._on_restart:
+            self._on_restart(child.name)
         self._listen(child)
 
     def _spawn(self, arguments: Sequence[str]) -> subprocess.Popen[str]:

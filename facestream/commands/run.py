@@ -64,7 +64,7 @@ def run(
     metrics_port: Annotated[
         int | None,
         typer.Option(
-            help="Serve Prometheus metrics: worker i on this port + i, the producer after the last."
+            help="Serve Prometheus metrics: worker i of N on this port + i, then producer and restarts."
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,

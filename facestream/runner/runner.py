@@ -15,6 +15,7 @@ from facestream.bus.connection import Connection
 from facestream.bus.ledger import Ledger, read_ledgers, total
 from facestream.bus.tail import tail_rejects, tail_results
 from facestream.errors import FacestreamError
+from facestream.metrics import RestartCounter, serve_metrics
 from facestream.runner.output import JsonLines
 from facestream.runner.progress import Progress
 from facestream.runner.summary import Summary
@@ -58,7 +59,12 @@ class Runner:
         self.tally = Tally(window=max(64, 4 * (IN_FLIGHT_AT_MOST + plan.workers * settings.batch)))
         self._out = JsonLines(plan.out, progress.say) if plan.out else None
         self._events: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
-        self._children = Supervisor(progress.say, _environment(settings, url), give_up_after=GIVE_UP_AFTER)
+        restarts = RestartCounter()
+        if plan.metrics_port is not None:
+            serve_metrics(restarts.registry, plan.metrics_port + plan.workers + 1)
+        self._children = Supervisor(
+            progress.say, _environment(settings, url), give_up_after=GIVE_UP_AFTER, on_restart=restarts.count
+        )
         self._ledger, self._ledger_at = Ledger(), 0.0
         self._drain_until: float | None = None
 

@@ -38,7 +38,10 @@ def worker(
         float | None, typer.Option(help="Seconds to finish the frames in hand when asked to stop.", min=0)
     ] = None,
     metrics_port: Annotated[
-        int | None, typer.Option(help="Serve Prometheus metrics here; worker i of several on this port + i.")
+        int | None,
+        typer.Option(
+            help="Serve Prometheus metrics here; worker i of N on this port + i, restarts on this port + N."
+        ),
     ] = None,
     follow_stdin: FollowStdin = False,
 ) -> int:
@@ -122,22 +125,24 @@ def _run_several(
     import sys
 
     from facestream.commands.options import require_redis
+    from facestream.metrics import RestartCounter, serve_metrics
     from facestream.signals import stop_on_signals
     from facestream.supervisor import Supervisor
 
+    def say(line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
+
     environment = settings.as_environment(require_redis(settings))
-    with (
-        stop_on_signals() as stop,
-        Supervisor(lambda line: print(line, file=sys.stderr), environment) as children,
-    ):
+    restarts = RestartCounter()
+    if metrics_port is not None:
+        serve_metrics(restarts.registry, metrics_port + workers)
+    with stop_on_signals() as stop, Supervisor(say, environment, on_restart=restarts.count) as children:
         for number in range(workers):
             port = [] if metrics_port is None else ["--metrics-port", str(metrics_port + number)]
-            children.start(
-                f"worker-{number}",
-                ["worker", "--attributes", attributes, "--engine", engine, *port],
-                restart=True,
-            )
+            arguments = ["worker", "--attributes", attributes, "--engine", engine, *port]
+            children.start(f"worker-{number}", arguments, restart=True)
         while not stop.wait(0.1):
-            children.check()
-        children.stop()
+            if children.check():
+                return 1  # one that cannot start has said why, and the others would say the same
+        children.stop(settings.grace_seconds + 1)
     return 0
