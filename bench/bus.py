@@ -136,7 +136,7 @@ def _pass(connection: Connection, server: Server, size_kb: int, batch: int, fram
     taker = Taker(connection, "bench")
     taker.join()
     cost = Cost(frames)
-    for some in batches([_frame(size_kb * KB)] * frames, UNREAD):
+    for some in batches([make_frame(size_kb * KB)] * frames, UNREAD):
         began_cpu = time.thread_time()
         _publish(epoch, some, server, cost)
         _settle(taker, batch, len(some), server, cost)
@@ -175,7 +175,7 @@ def _us_a_frame(costs: Sequence[Cost]) -> dict[str, float]:
     }
 
 
-def _frame(size_bytes: int) -> Frame:
+def make_frame(size_bytes: int) -> Frame:
     """Bytes that do not compress, where a picture would be."""
     return Frame(Encoded(random.Random(SEED).randbytes(size_bytes), 640, 360, 1280, 720), "bench", 0, 0)
 
