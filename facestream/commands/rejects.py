@@ -55,6 +55,8 @@ def rejects(
             found += [reject for reject in batch if not wanted or reject["camera"] in wanted]
         found.sort(key=lambda reject: reject["refused_at_us"])
         _show(found[-last:] if last else [], as_json)
+        if tail.unreadable:
+            typer.echo(f"{tail.unreadable} entries there are no rejects of this version", err=True)
         while follow and not stop.is_set():
             _show([r for r in tail.read(POLL_SECONDS) if not wanted or r["camera"] in wanted], as_json)
         connection.close()
