@@ -7,16 +7,13 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
-from facestream.bus.client import check_fit, server_version
+from facestream.bus.client import SOCKET_SECONDS, check_fit, open_unchecked, server_version
 from facestream.bus.faults import translated
 from facestream.bus.keys import Keys
-from facestream.errors import BusRefused, SettingsError
+from facestream.errors import BusRefused
 from facestream.redaction import redact
 
-SOCKET_SECONDS = 5.0
 _CLOCK_READINGS = 5
 
 Info = dict[str, Any]
@@ -27,6 +24,7 @@ Server = redis.Redis | redis.RedisCluster
 class BrokerFacts:
     """A broker as it describes itself; of a cluster, all its masters together and the clock of one.
 
+    masters: how many a cluster has, None for a single server.
     too_old: what to use instead, empty when the version will do. policies: one, unless masters differ.
     snapshots: its `save` setting, None where it will not say. clock_ahead_ms: its clock less ours, right to
     within `clock_error_ms`. meta: what the deployment agreed on, empty before anybody began.
@@ -35,7 +33,7 @@ class BrokerFacts:
     kind: str
     version: str
     too_old: str
-    mode: str
+    masters: int | None
     role: str
     policies: tuple[str, ...]
     used_bytes: int
@@ -50,22 +48,11 @@ class BrokerFacts:
 def probe(url: str, prefix: str) -> BrokerFacts:
     """Raises BusUnavailable, BusRefused (credentials, rights), SettingsError (no such address)."""
     address = redact(url)
-    options: dict[str, Any] = {
-        "socket_timeout": SOCKET_SECONDS,
-        "socket_connect_timeout": SOCKET_SECONDS,
-        "retry": Retry(NoBackoff(), 0),
-        "protocol": 2,
-    }
-    try:
-        client = redis.Redis.from_url(url, **options)
-    except (ValueError, TypeError):
-        # Not in the driver's own words: they may quote a piece of the password.
-        raise SettingsError(f"{address} is no broker address") from None
-    with translated(address), client:
+    with translated(address), open_unchecked(url) as client:
         info: Info = client.info()
-        if info.get("redis_mode") != "cluster":
+        if not info.get("cluster_enabled"):
             return _facts(client, client, [info], prefix, address)
-        with redis.RedisCluster.from_url(url, **options) as cluster:
+        with redis.RedisCluster.from_url(url, socket_timeout=SOCKET_SECONDS, protocol=2) as cluster:
             infos = [cast(Info, cluster.info(target_nodes=node)) for node in cluster.get_primaries()]
             return _facts(client, cluster, infos, prefix, address)
 
@@ -79,8 +66,8 @@ def _facts(one: redis.Redis, whole: Server, infos: list[Info], prefix: str, addr
         kind=kind,
         version=version,
         too_old=_too_old(infos, address),
-        mode=str(infos[0].get("redis_mode", "standalone")),
-        role=str(infos[0].get("role", "master")),
+        masters=len(infos) if infos[0].get("cluster_enabled") else None,
+        role="master" if len(infos) > 1 else str(infos[0].get("role", "master")),
         policies=tuple(sorted({str(info.get("maxmemory_policy", "noeviction")) for info in infos})),
         used_bytes=sum(int(info.get("used_memory", 0)) for info in infos),
         max_bytes=sum(limits) if all(limits) else 0,

@@ -31,7 +31,7 @@ def register(app: typer.Typer) -> None:
 
 def audit_command(
     cameras: Annotated[
-        list[str] | None, typer.Argument(metavar="[CAMERA]…", help="Cameras by name; all unless given.")
+        list[str] | None, typer.Argument(metavar="CAMERA", help="Cameras by name; all unless given.")
     ] = None,
     redis: Annotated[
         str | None,

@@ -55,7 +55,9 @@ def _version(facts: BrokerFacts) -> Check:
 def _role(facts: BrokerFacts) -> Check:
     if facts.role != "master":
         return fail("broker role", f"a {facts.role}, which takes no frames", "name its master instead")
-    return ok("broker role", f"{facts.mode} {facts.role}")
+    if facts.masters is not None:
+        return ok("broker role", f"cluster of {facts.masters} masters")
+    return ok("broker role", "single server")
 
 
 def _eviction(facts: BrokerFacts) -> Check:

@@ -48,7 +48,7 @@ def check_cores(cores: int, quota: float | None) -> Check:
         return warn(
             name,
             f"{cores} visible, but this container may use only {quota:g}",
-            f"start no more than {max(1, int(quota))} workers (--workers), or raise the container's limit",
+            f"use --workers {max(1, int(quota))}, or raise the container's limit",
         )
     return ok(name, f"{cores} for this process, one worker each")
 
