@@ -170,5 +170,8 @@ def _ledger_map(ledger: Ledger) -> dict[str, Any]:
         "in_hand_of_workers": ledger.in_hand_of_workers,
         "source_difference": ledger.source_difference,
         "broker_difference": ledger.broker_difference,
+        "settled_at_source": ledger.settled_at_source,
+        "settled": ledger.settled,
+        "settlements": [dataclasses.asdict(settlement) for settlement in ledger.settlements],
         "closes": ledger.closes,
     }

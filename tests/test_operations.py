@@ -107,3 +107,20 @@ def test_an_explained_difference_is_booked_once(connection: Connection) -> None:
     taker.commit([result_of(delivery) for delivery in taker.take(8, 1.0)])
     ledger = read_ledger(connection, "gate")
     assert (ledger.results, ledger.settled, ledger.closes) == (2, 1, True)
+
+
+def test_the_audit_fails_until_the_difference_is_settled(
+    connection: Connection, facestream: Facestream
+) -> None:
+    publish(begin(connection, "gate"), 2)
+    [oldest, *_] = connection.read("XRANGE", connection.keys.frames("gate"), "-", "+")
+    connection.read("XDEL", connection.keys.frames("gate"), oldest[0])
+
+    assert facestream("audit")[0] == 1
+    status, _, err = facestream("audit", "gate", "--settle", " ")
+    assert (status, "needs the reason" in err) == (2, True)
+    status, _, err = facestream("audit", "gate", "--settle", "a test deleted it")
+    assert (status, "booked 0 at the source, 1 after publication" in err) == (0, True)
+    assert facestream("audit")[0] == 0
+    [camera] = json.loads(facestream("audit", "--json")[1])["cameras"]
+    assert camera["settlements"][0]["reason"] == "a test deleted it"

@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from facestream.commands.parameters import Redis
+from facestream.errors import UsageError
+
 if TYPE_CHECKING:
     from facestream.audit import Audit
     from facestream.bus.overview import Observer
@@ -14,14 +17,16 @@ HELP = """Show where every frame ended, and check that none is missing.
 
 Two identities are checked for each camera, at one moment, also while it runs: captured = published +
 dropped at source + in the producer's hands; published = results + dropped + in flight, where in flight is
-measured in the broker. Reads only. Exit status 1 when one does not close, and a line that says which, by
-how much, and what it may mean.
+measured in the broker. Exit status 1 when one does not close, and a line that says which, by how much,
+and what it may mean.
 
 Examples:
 
 facestream audit --redis redis://broker:6379/0
 
 facestream audit front-door --json | jq .differences
+
+facestream audit front-door --settle "entries deleted by hand on Monday"
 """
 
 
@@ -33,15 +38,16 @@ def audit_command(
     cameras: Annotated[
         list[str] | None, typer.Argument(metavar="CAMERA", help="Cameras by name; all unless given.")
     ] = None,
-    redis: Annotated[
-        str | None,
-        typer.Option(
-            help="The broker, as redis://, rediss:// or unix://; or set FACESTREAM_REDIS.", metavar="URL"
-        ),
-    ] = None,
+    redis: Redis = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object, with the epochs before this one.")
     ] = False,
+    settle: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REASON", help="Book the differences as explained, with the reason, so that they close."
+        ),
+    ] = None,
 ) -> int:
     from facestream.audit import audit
     from facestream.bus.overview import Observer
@@ -52,6 +58,9 @@ def audit_command(
     observer = Observer(require_redis(settings), prefix=settings.prefix, partitions=settings.partitions)
     try:
         found = audit(observer, cameras or ())
+        if settle is not None:
+            _settle(observer, found, settle)
+            found = audit(observer, cameras or ())
     finally:
         observer.close()
     if as_json:
@@ -59,6 +68,18 @@ def audit_command(
     else:
         _print(observer, found)
     return 0 if found.closes else 1
+
+
+def _settle(observer: Observer, found: Audit, reason: str) -> None:
+    from facestream.bus.ledger import settle
+
+    if not reason.strip():
+        raise UsageError("--settle needs the reason: what was found out about the missing frames")
+    for ledger in found.ledgers:
+        if not ledger.closes:
+            at_source, after = settle(observer, ledger.camera, reason.strip()[:200])
+            booked = f"{at_source} at the source, {after} after publication"
+            typer.echo(f"{ledger.camera}: booked {booked}: {reason.strip()[:200]}", err=True)
 
 
 def _print_json(observer: Observer, found: Audit) -> None:
