@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import random
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from facestream.backoff import Backoff
 from facestream.bus.publisher import Epoch, Rewind, Totals
 from facestream.contract import FrameHeader, SourceDrop
 from facestream.errors import BusFull, BusUnavailable, FacestreamError, SourceError
@@ -148,17 +148,16 @@ class Capture:
 
     def _patiently(self, action: Callable[[], None], *, until_stopped: bool = True) -> bool:
         """Repeat `action` while the broker is away or full; False when asked to stop meanwhile."""
-        pause = FIRST_BACKOFF_SECONDS
+        backoff = Backoff(FIRST_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS)
         while True:
             try:
                 action()
             except (BusUnavailable, BusFull) as error:
                 self._hooks.troubled(error)
-                if self._stop.wait(pause * random.uniform(0.5, 1.5)):
+                if self._stop.wait(backoff.next_seconds()):
                     if until_stopped:
                         return False
                     raise
-                pause = min(pause * 2, MAX_BACKOFF_SECONDS)
             else:
                 return True
 

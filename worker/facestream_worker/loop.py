@@ -6,13 +6,14 @@ import threading
 import time
 from collections.abc import Sequence
 
+from facestream.backoff import Backoff
 from facestream.bus.taker import Taker
 from facestream.errors import BusFull, BusUnavailable
 from facestream_worker.hooks import Hooks, tell
 from facestream_worker.pipeline import Pipeline
 
 POLL_SECONDS = 1.0
-RETRY_SECONDS = 0.5
+FIRST_RETRY_SECONDS, MAX_RETRY_SECONDS = 0.1, 2.0
 SWEEP_SECONDS = 1.0
 
 
@@ -24,14 +25,16 @@ def run(
     Every frame taken ends exactly once: completed, or refused with a reason. If this process dies first,
     the frame stays in its hands until a peer adopts it.
     """
+    backoff = Backoff(FIRST_RETRY_SECONDS, MAX_RETRY_SECONDS)
     while not stop.is_set():
         try:
             tell(hooks, "joined", bus.join())
+            backoff.reset()
             serve(bus, pipeline, hooks, stop, batch_size)
             bus.leave()
         except (BusUnavailable, BusFull) as error:
             tell(hooks, "bus_lost", error)
-            stop.wait(RETRY_SECONDS)
+            stop.wait(backoff.next_seconds())
 
 
 def serve(
