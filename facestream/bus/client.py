@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import redis
@@ -23,10 +24,14 @@ def open_client(url: str, *, protocol: int = 2) -> Client:
     Raises SettingsError for an address that is none, BusRefused for a server that would lose frames.
     """
     client = open_unchecked(url, protocol=protocol)
-    info = client.info()
-    if not info.get("cluster_enabled"):
-        check_fit(info, redact(url))
-        return client
+    try:
+        info = client.info()
+        if not info.get("cluster_enabled"):
+            check_fit(info, redact(url))
+            return client
+    except BaseException:
+        client.close()
+        raise
     client.close()
     cluster = redis.RedisCluster.from_url(url, **_options(protocol))
     for node in cluster.get_primaries():  # type: ignore[no-untyped-call]
@@ -37,12 +42,18 @@ def open_client(url: str, *, protocol: int = 2) -> Client:
 def open_unchecked(url: str, *, protocol: int = 2) -> redis.Redis:
     """A client for one server, fit or not; nothing is sent yet. Raises SettingsError for no address."""
     try:
-        return redis.Redis.from_url(url, **_options(protocol))
-    except (ValueError, TypeError) as error:
+        client = redis.Redis.from_url(url, **_options(protocol))
+        connection = client.connection_pool.make_connection()  # here the options of the query are looked at
+        str(getattr(connection, "host", "")).encode("idna")
+        if "\0" in url:
+            raise ValueError
+    except (ValueError, TypeError):
+        # Not in the driver's own words: they quote pieces of a password that broke the address apart.
         raise SettingsError(
-            f"{redact(url)} is no broker address ({redact(str(error))}): use redis://host:6379/0, "
-            "rediss:// for TLS, or unix:///path/to/socket"
+            f"{redact(url)!r} is no broker address: use redis://host:6379/0, rediss:// for TLS, or "
+            "unix:///path/to/socket, and in a password %40 for @, %3A for :, %2F for /, %3F for ?, %23 for #"
         ) from None
+    return client
 
 
 def _options(protocol: int) -> dict[str, Any]:
@@ -58,7 +69,8 @@ def _options(protocol: int) -> dict[str, Any]:
 def check_fit(info: dict[str, Any], address: str) -> None:
     """Raises BusRefused, saying what to change, unless INFO shows a server that frames are safe with."""
     kind, version = server_version(info)
-    if tuple(int(part) for part in version.split(".")[:2]) < OLDEST[kind]:
+    numbers = re.match(r"(\d+)\.(\d+)", version)
+    if not numbers or (int(numbers[1]), int(numbers[2])) < OLDEST[kind]:
         oldest = ".".join(map(str, OLDEST[kind]))
         raise BusRefused(f"the broker at {address} is {kind} {version}: {kind} {oldest} or newer is needed")
     policy = info.get("maxmemory_policy", "noeviction")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+import re
 import secrets
 import time
 from collections.abc import Sequence
@@ -15,8 +16,8 @@ from typing import Any, cast
 import redis
 
 from facestream.bus.client import Client, open_client
-from facestream.bus.faults import translated
-from facestream.bus.keys import Keys
+from facestream.bus.faults import first_contact, translated
+from facestream.bus.keys import SLOTS, Keys
 from facestream.contract import VERSION
 from facestream.errors import BusRefused, BusUnavailable
 from facestream.redaction import redact
@@ -52,9 +53,13 @@ class Connection:
         self, url: str, *, prefix: str = "fs", partitions: int | None = None, protocol: int = 2
     ) -> None:
         self.address = redact(url)
-        with translated(self.address):
+        with first_contact(self.address):
             self._client = self._open(url, protocol)
-            self.incarnation, agreed = self._agree(f"{prefix}:meta", partitions)
+            try:
+                self.incarnation, agreed = self._agree(f"{prefix}:meta", partitions)
+            except BaseException:
+                self._client.close()
+                raise
         self.keys = Keys(prefix, agreed)
 
     def lost_its_data(self) -> bool:
@@ -108,16 +113,23 @@ class Connection:
 
     def _agree(self, meta: str, partitions: int | None) -> tuple[str, int]:
         """Found the deployment if nobody has, else agree with it; (incarnation, partitions)."""
-        usual = CLUSTER_PARTITIONS if self.is_cluster else 1
-        first = {"contract": VERSION, "partitions": partitions or usual, "incarnation": secrets.token_hex(8)}
-        for field, value in first.items():
-            self._client.hsetnx(meta, field, str(value))
-        raw = cast(dict[bytes, bytes], self._client.hgetall(meta))
-        known = {key.decode(): value.decode() for key, value in raw.items()}
+        known = self._read_meta(meta)
+        if len(known) < 3:  # only then is anything written: a full broker takes its workers back
+            usual = CLUSTER_PARTITIONS if self.is_cluster else 1
+            incarnation = secrets.token_hex(8)
+            first = {"contract": VERSION, "partitions": partitions or usual, "incarnation": incarnation}
+            for field, value in first.items():
+                self._client.hsetnx(meta, field, str(value))
+            known = self._read_meta(meta)
         if known["contract"] != str(VERSION):
             raise BusRefused(
                 f"the broker at {self.address} carries contract version {known['contract']}, "
                 f"this is version {VERSION}: run the same release everywhere"
+            )
+        if not re.fullmatch("[0-9]{1,5}", known["partitions"]) or not 1 <= int(known["partitions"]) <= SLOTS:
+            raise BusRefused(
+                f"the broker at {self.address} says it has {known['partitions'][:16]!r} partitions: "
+                f"another program wrote to {meta}; choose another prefix, or use an empty broker"
             )
         if partitions is not None and known["partitions"] != str(partitions):
             raise BusRefused(
@@ -125,3 +137,11 @@ class Connection:
                 "leave the number out, or use an empty broker"
             )
         return known["incarnation"], int(known["partitions"])
+
+    def _read_meta(self, meta: str) -> dict[str, str]:
+        raw = cast(dict[bytes, bytes], self._client.hgetall(meta))
+        return {
+            name: raw[name.encode()].decode(errors="replace")
+            for name in ("contract", "partitions", "incarnation")
+            if name.encode() in raw
+        }

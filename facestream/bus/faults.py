@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -25,8 +26,21 @@ def translated(address: str) -> Iterator[None]:
         raise BusFull(f"the broker at {address} is full: give it more maxmemory, or publish less") from None
     except (driver.ConnectionError, driver.TimeoutError, driver.RedisClusterException, OSError) as error:
         raise BusUnavailable(f"no broker answers at {address} ({_reason(error)})") from None
+    except driver.InvalidResponse as error:
+        raise BusRefused(_stranger(address, type(error).__name__)) from None
     except driver.RedisError as error:
         raise _by_prefix(address, error) from None
+
+
+@contextmanager
+def first_contact(address: str) -> Iterator[None]:
+    """Like `translated`, for a server of which nothing is known: it may be no broker at all."""
+    try:
+        with translated(address):
+            yield
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        # The driver takes a reply of another shape than Redis gives no better than this.
+        raise BusRefused(_stranger(address, type(error).__name__)) from None
 
 
 def _by_prefix(address: str, error: Exception) -> BusError:
@@ -47,5 +61,11 @@ def _refused(address: str, error: Exception) -> str:
     )
 
 
+def _stranger(address: str, why: str) -> str:
+    return f"what answers at {address} is no Redis or Valkey server ({why}): check the address"
+
+
 def _reason(error: Exception) -> str:
-    return redact(" ".join(str(error).split()))[:200].rstrip(".") or type(error).__name__
+    # A server that does not know a command repeats its arguments, and AUTH's are a password.
+    text = re.split(r",? with args", str(error))[0]
+    return redact(" ".join(text.split()))[:200].rstrip(".") or type(error).__name__

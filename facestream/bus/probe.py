@@ -9,7 +9,7 @@ from typing import Any, cast
 import redis
 
 from facestream.bus.client import SOCKET_SECONDS, check_fit, open_unchecked, server_version
-from facestream.bus.faults import translated
+from facestream.bus.faults import first_contact
 from facestream.bus.keys import Keys
 from facestream.errors import BusRefused
 from facestream.redaction import redact
@@ -48,7 +48,7 @@ class BrokerFacts:
 def probe(url: str, prefix: str) -> BrokerFacts:
     """Raises BusUnavailable, BusRefused (credentials, rights), SettingsError (no such address)."""
     address = redact(url)
-    with translated(address), open_unchecked(url) as client:
+    with first_contact(address), open_unchecked(url) as client:
         info: Info = client.info()
         if not info.get("cluster_enabled"):
             return _facts(client, client, [info], prefix, address)

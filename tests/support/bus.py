@@ -82,7 +82,7 @@ def result_of(delivery: Delivery, held_us: int = 0, worker: str = "w") -> Outcom
 def reject_of(delivery: Delivery, reason: DropReason = DropReason.DECODE_ERROR) -> Outcome:
     reject: RejectMap = {
         "v": 1,
-        "camera": delivery.camera,
+        "camera": delivery.camera.decode(),
         "reason": reason.value,
         "error": "broken on purpose",
         "entry": delivery.entry,
@@ -275,24 +275,27 @@ def _hang_up(line: socket.socket) -> None:
 def listening(answer: bytes | None) -> Iterator[int]:
     """A TCP port where something answers every message with the same bytes; None says back what it heard."""
     with socket.create_server(("127.0.0.1", 0)) as door:
-        thread = threading.Thread(target=_babble, args=(door, answer))
+        lines: list[socket.socket] = []
+        thread = threading.Thread(target=_babble, args=(door, answer, lines))
         thread.start()
         try:
             yield door.getsockname()[1]
         finally:
             door.shutdown(socket.SHUT_RDWR)
+            for line in lines:
+                _hang_up(line)
             thread.join()
 
 
-def _babble(door: socket.socket, answer: bytes | None) -> None:
-    while True:
-        try:
+def _babble(door: socket.socket, answer: bytes | None, lines: list[socket.socket]) -> None:
+    """Hears one caller after the other."""
+    with suppress(OSError):
+        while True:
             line, _ = door.accept()
-        except OSError:
-            return
-        with line, suppress(OSError):
-            while heard := line.recv(1 << 16):
-                line.sendall(heard if answer is None else answer)
+            lines.append(line)
+            with line, suppress(OSError):
+                while heard := line.recv(1 << 16):
+                    line.sendall(heard if answer is None else answer)
 
 
 def free_port() -> int:
