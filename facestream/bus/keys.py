@@ -41,6 +41,9 @@ class Keys:
     def frames(self, camera: str) -> str:
         return f"{self.base(self.partition(camera))}frames:{camera}"
 
+    def unread(self, camera: str) -> str:
+        return f"{self.base(self.partition(camera))}unread:{camera}"
+
     def ledger(self, camera: str) -> str:
         return f"{self.base(self.partition(camera))}ledger:{camera}"
 

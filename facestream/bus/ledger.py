@@ -87,7 +87,8 @@ def all_cameras(connection: Connection) -> set[str]:
 
 def read_ledger(connection: Connection, camera: str) -> Ledger:
     keys = connection.keys
-    in_flight, in_hand, oldest, flat = connection.call("look", [keys.ledger(camera), keys.frames(camera)], [])
+    names = [keys.ledger(camera), keys.frames(camera), keys.unread(camera)]
+    in_flight, in_hand, oldest, flat = connection.call("look", names, [])
     texts = [text.decode(errors="replace") for text in flat]
     ledger = _parse(camera, dict(zip(texts[::2], texts[1::2], strict=True)))
     ledger.in_flight, ledger.in_hand_of_workers = in_flight, in_hand

@@ -98,7 +98,11 @@ def read_standings(connection: Connection, cameras: Iterable[str]) -> dict[str, 
     """How each camera stands; one whose keys hold something strange is left out."""
     keys, found = connection.keys, {}
     for page in _pages(connection, cameras):
-        names = [name for camera in page for name in (keys.ledger(camera), keys.frames(camera))]
+        names = [
+            name
+            for camera in page
+            for name in (keys.ledger(camera), keys.frames(camera), keys.unread(camera))
+        ]
         for camera, line in zip(page, connection.call("survey", names, []), strict=True):
             if (standing := _standing(camera, line)) is not None:
                 found[camera] = standing

@@ -105,6 +105,7 @@ class Epoch:
             keys.frames(self.camera),
             keys.ready(partition),
             keys.cameras(partition),
+            keys.unread(self.camera),
         ]
         arguments = [self.camera, self.epoch, self.token, self.next_seq, "1" if self.live else "", self.depth]
         reply = self.connection.call(

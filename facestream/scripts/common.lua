@@ -20,6 +20,18 @@ local function now_ms() return math.floor(now_us() / 1000) end
 -- Out of memory is judged at a script's first write: one that can only free lets the rest pass.
 local function allow_when_full(key) redis.call('HDEL', key, '') end
 
+-- pcall, but for one kind of error: what this user may not do is said, never taken for an absent key.
+local function attempt(action, ...)
+  local ok, reply = pcall(action, ...)
+  if not ok then
+    local why = type(reply) == 'table' and reply.err or tostring(reply)
+    if string.find(why, 'ACL failure', 1, true) or string.find(why, 'The user executing the script', 1, true) then
+      error(reply, 0)
+    end
+  end
+  return ok, reply
+end
+
 local function add(ledger, field, amount)
   if amount ~= 0 then redis.call('HINCRBY', ledger, field, whole(amount)) end
 end
@@ -32,7 +44,7 @@ end
 
 -- Where our own group stands in a stream: last delivered id and frames in hand; nil without a group.
 local function cursor(frames)
-  local ok, groups = pcall(redis.call, 'XINFO', 'GROUPS', frames)
+  local ok, groups = attempt(redis.call, 'XINFO', 'GROUPS', frames)
   if not ok or groups.err then return nil, 0 end
   for _, group in ipairs(groups) do
     local about = {}
@@ -40,6 +52,19 @@ local function cursor(frames)
     if about['name'] == GROUP then return about['last-delivered-id'], about['pending'] end
   end
   return nil, 0
+end
+
+local function is_after(id, other)
+  local ms, number = string.match(id, '^(%d+)-(%d+)$')
+  local other_ms, other_number = string.match(other, '^(%d+)-(%d+)$')
+  if ms ~= other_ms then return tonumber(ms) > tonumber(other_ms) end
+  return tonumber(number) > tonumber(other_number)
+end
+
+-- The ids of a camera's latest frames are kept apart, the newest last, so that no age costs the reading of
+-- a picture, nor the right to. What is unread is the end of the stream, so its oldest is found from the end.
+local function oldest_unread(unread_ids, unread)
+  return unread > 0 and redis.call('LINDEX', unread_ids, -unread)
 end
 
 -- Closes the running epoch. What a killed producer had in hand died with it, and was not captured.
@@ -87,7 +112,7 @@ end
 
 -- Settles a frame of our group once, whoever asks first; false when it was settled before.
 local function settle(frames, id)
-  local ok, acknowledged = pcall(redis.call, 'XACK', frames, GROUP, id)
+  local ok, acknowledged = attempt(redis.call, 'XACK', frames, GROUP, id)
   if not ok or acknowledged ~= 1 then return false end
   redis.call('XDEL', frames, id)
   return true

@@ -1,8 +1,8 @@
 -- Publishes one frame, if it is the next of its epoch, and stores its producer's totals.
--- KEYS ledger, frames, ready, cameras
+-- KEYS ledger, frames, ready, cameras, unread
 -- ARGV camera, epoch, token, seq, live ('1' or ''), depth, lease_ms, captured, in_hand, drops, header, image
 -- -> {'ok' | 'done', room left} | {'rewind', seq wanted} | {'fenced', epoch now}
-local ledger, frames, ready, cameras = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local ledger, frames, ready, cameras, unread_ids = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local camera, epoch, token, seq, live, depth =
   ARGV[1], tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4]), ARGV[5] == '1', tonumber(ARGV[6])
 
@@ -25,6 +25,7 @@ if published then
   add(ledger, 'published', 1 + gap)
   add(ledger, 'drop:lost_in_broker', gap)
   redis.call('HSET', ledger, 'seq', seq, 'last_id', id)
+  redis.call('RPUSH', unread_ids, id)
   queue_up(ready, camera)
 else
   allow_when_full(ledger)
@@ -37,11 +38,14 @@ if published and not delivered then
   delivered = '0-0'
 end
 local unread = redis.call('XLEN', frames) - in_hand
+if published then redis.call('LTRIM', unread_ids, -math.max(1, unread), -1) end
 while live and published and unread > depth do
-  local oldest = redis.call('XRANGE', frames, '(' .. delivered, '+', 'COUNT', 1)[1]
+  local oldest = redis.call('LPOP', unread_ids)
   if not oldest then break end
-  redis.call('XDEL', frames, oldest[1])
-  add(ledger, 'drop:trimmed_unread', 1)
-  unread = unread - 1
+  -- A stranger's entries are unread and not on the list: then its first ids may be in a worker's hands.
+  if is_after(oldest, delivered) and redis.call('XDEL', frames, oldest) == 1 then
+    add(ledger, 'drop:trimmed_unread', 1)
+    unread = unread - 1
+  end
 end
 return {published and 'ok' or 'done', depth - unread}

@@ -46,7 +46,7 @@ end
 -- A frame that was delivered before, again; nil when it has vanished or grown too old meanwhile.
 local function deliver_again(field, attempts)
   local camera, id = split_held(field)
-  local ok, entries = pcall(redis.call, 'XRANGE', frames_of(camera), id, id)
+  local ok, entries = attempt(redis.call, 'XRANGE', frames_of(camera), id, id)
   local entry = ok and entries[1]
   if not entry then return drop(camera, id, 'vanished') end
   local header, image = fields_of(entry)
@@ -82,7 +82,7 @@ local drops_left = DROPS_PER_CALL
 local function take_next(camera)
   local frames = frames_of(camera)
   while drops_left > 0 do
-    local ok, reply = pcall(redis.call, 'XREADGROUP', 'GROUP', GROUP, READER, 'COUNT', 1, 'STREAMS', frames, '>')
+    local ok, reply = attempt(redis.call, 'XREADGROUP', 'GROUP', GROUP, READER, 'COUNT', 1, 'STREAMS', frames, '>')
     if not ok or not reply or reply.err then return nil end
     local entry = reply[1][2][1]
     local id, header, image = entry[1], fields_of(entry)
