@@ -68,9 +68,13 @@ class Taker:
 
         True when the broker has lost its data since this worker last joined.
         """
-        forgot = self._connection.lost_its_data()
+        forgot = self.broker_forgot()
         self._release(leaving=False)
         return forgot
+
+    def broker_forgot(self) -> bool:
+        """Whether the broker has lost its data since this was last asked; it is founded anew then."""
+        return self._connection.lost_its_data()
 
     def leave(self) -> int:
         """Hand back everything and say goodbye; how many frames that were."""

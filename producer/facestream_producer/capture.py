@@ -88,23 +88,37 @@ class Capture:
         self._hooks.ended(self._epoch.totals)
 
     def _frames(self) -> Iterator[SourceFrame]:
-        """Frames from the first unpublished one; those before it are decoded and counted anew."""
         frames = self._source.frames()
         self._corrupt = 0
-        if self._epoch.next_seq == 0 or self._source.live:
-            return frames
-        return self._skip(frames, self._epoch.next_seq)
+        return frames if self._source.live else self._unpublished(frames)
 
-    def _skip(self, frames: Iterator[SourceFrame], published: int) -> Iterator[SourceFrame]:
-        recount = Totals()
-        for _ in range(published):
-            if self._stop.is_set() or next(frames, None) is None:
+    def _unpublished(self, frames: Iterator[SourceFrame]) -> Iterator[SourceFrame]:
+        """A file's frames from the first unpublished one; those before it are decoded and counted anew."""
+        before = self._epoch.totals
+        # A reason that no longer counts anything must be said too: the ledger keeps what it is not told.
+        recount = Totals(dropped=dict.fromkeys(before.dropped, 0))
+        published = 0
+        while published < self._epoch.next_seq:
+            frame = None if self._stop.is_set() else next(frames, None)
+            if frame is None:
                 return
             recount.capture()
-            recount.publish()
+            if before.dropped.get(SourceDrop.ENCODE_ERROR) and self._has_no_number(frame):
+                recount.drop(SourceDrop.ENCODE_ERROR)
+            else:
+                recount.publish()
+                published += 1
             self._beat()
         self._epoch.totals = recount
         yield from frames
+
+    def _has_no_number(self, frame: SourceFrame) -> bool:
+        """Whether this frame cannot be encoded, and so was never numbered."""
+        try:
+            self._encoder.encode(frame.picture)
+        except FacestreamError:
+            return True
+        return False
 
     def _rewind(self, seq: int) -> None:
         """What the broker forgot is in our hands again until it is sent again."""
@@ -162,9 +176,16 @@ class Capture:
                 return True
 
     def _beat(self) -> None:
-        if time.monotonic() >= self._heartbeat_at:
+        if time.monotonic() < self._heartbeat_at:
+            return
+        if self._source.live:
+            try:
+                self._epoch.report()
+            except (BusUnavailable, BusFull) as error:
+                self._hooks.troubled(error)
+        else:
             self._patiently(self._epoch.report)
-            self._heartbeat_at = time.monotonic() + HEARTBEAT_SECONDS
+        self._heartbeat_at = time.monotonic() + HEARTBEAT_SECONDS
 
     def _drop(self, reason: SourceDrop, count: int = 1) -> None:
         self._epoch.totals.drop(reason, count)

@@ -45,10 +45,17 @@ def serve(
     while not stop.is_set():
         settle(bus, pipeline, hooks, batch_size)
         if time.monotonic() >= sweep_at:
-            adopted = bus.sweep()
-            if adopted:
-                tell(hooks, "adopted", adopted)
+            keep_house(bus, hooks)
             sweep_at = time.monotonic() + SWEEP_SECONDS
+
+
+def keep_house(bus: Taker, hooks: Sequence[Hooks]) -> None:
+    """Adopt what the dead held; notice a broker that was emptied though the line to it never broke."""
+    if bus.broker_forgot():
+        tell(hooks, "joined", True)
+    adopted = bus.sweep()
+    if adopted:
+        tell(hooks, "adopted", adopted)
 
 
 def settle(bus: Taker, pipeline: Pipeline, hooks: Sequence[Hooks], batch_size: int) -> None:
