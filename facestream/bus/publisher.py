@@ -11,7 +11,7 @@ from typing import Any
 
 from facestream.bus.connection import Connection
 from facestream.contract import FrameHeader, SourceDrop
-from facestream.errors import Fenced, UsageError
+from facestream.errors import BusUnavailable, Fenced, UsageError
 
 LEASE_SECONDS = 5.0
 """How long a camera stays its producer's without a word from it; heartbeats come well within it."""
@@ -59,6 +59,10 @@ class Epoch:
     next_seq: int
     totals: Totals
     room: int
+    holder: str = ""
+    fingerprint: str = ""
+    doubt: tuple[int, int] | None = None
+    """Frames captured and in hand when a reply was lost: that frame may be in the broker."""
 
     @classmethod
     def begin(
@@ -90,7 +94,19 @@ class Epoch:
         totals = Totals(
             int(captured), 0, {SourceDrop(name): count for name, count in json.loads(drops).items()}
         )
-        return cls(connection, camera, int(epoch), token, live, depth, int(last_seq) + 1, totals, room=depth)
+        return cls(
+            connection,
+            camera,
+            int(epoch),
+            token,
+            live,
+            depth,
+            int(last_seq) + 1,
+            totals,
+            room=depth,
+            holder=holder,
+            fingerprint=fingerprint,
+        )
 
     def publish(self, header: FrameHeader, image: bytes) -> None:
         """Publish the next frame and count it; `header` is completed with camera, epoch and seq here.
@@ -98,29 +114,48 @@ class Epoch:
         Raises Rewind, Fenced, BusFull, BusUnavailable; the frame is then still in the producer's hands.
         """
         header = replace(header, camera=self.camera, epoch=self.epoch, seq=self.next_seq)
-        keys = self.connection.keys
-        partition = keys.partition(self.camera)
-        done = [
-            keys.ledger(self.camera),
-            keys.frames(self.camera),
-            keys.ready(partition),
-            keys.cameras(partition),
-            keys.unread(self.camera),
-        ]
-        arguments = [self.camera, self.epoch, self.token, self.next_seq, "1" if self.live else "", self.depth]
-        reply = self.connection.call(
-            "publish",
-            done,
-            [*arguments, *self._totals(in_hand=self.totals.in_hand - 1), header.pack(), image],
-            retry=not self.live,
-        )
+        reply = self._call_publish(header.pack(), image)
         if reply[0] == b"rewind":
             self.connection.lost_its_data()
             raise Rewind(reply[1])
         self._check_fence(reply)
+        if reply[0] == b"done" and self._find_out():
+            self.publish(header, image)  # what is there already was the frame before this one
+            return
+        self.doubt = None
         self.room = reply[1]
         self.next_seq += 1
         self.totals.publish()
+
+    def _call_publish(self, header: bytes, image: bytes) -> list[Any]:
+        keys = self.connection.keys
+        partition = keys.partition(self.camera)
+        names = [keys.ledger(self.camera), keys.frames(self.camera)]
+        names += [keys.ready(partition), keys.cameras(partition), keys.unread(self.camera)]
+        arguments = [self.camera, self.epoch, self.token, self.next_seq, "1" if self.live else "", self.depth]
+        arguments += self._totals(in_hand=self.totals.in_hand - 1)
+        arguments += [header, image, self.holder, self.fingerprint]
+        try:
+            reply: list[Any] = self.connection.call("publish", names, arguments, retry=not self.live)
+        except BusUnavailable:
+            self.doubt = self.totals.captured, self.totals.in_hand
+            raise
+        return reply
+
+    def _find_out(self) -> bool:
+        """Whether a frame was booked as a drop and had arrived after all: then it is published.
+
+        While the totals are still what they were, it is in hand and only sent again.
+        """
+        reason = SourceDrop.BROKER_DOWN if self.live else SourceDrop.SHUTDOWN
+        if self.doubt in (None, (self.totals.captured, self.totals.in_hand)):
+            return False
+        self.doubt = None
+        if not self.totals.dropped.get(reason):
+            return False
+        self.totals.dropped[reason] -= 1
+        self.next_seq += 1
+        return True
 
     def report(self, *, ended: bool = False) -> None:
         """Store the totals and renew the lease, or end the epoch; learns how much room there is.
@@ -148,6 +183,8 @@ class Epoch:
         self.room = reply[1]
         if reply[2] + 1 < self.next_seq:
             self._lost(reply[2] + 1)
+        elif reply[2] == self.next_seq and self._find_out():
+            self.report(ended=ended)
 
     def _lost(self, seq: int) -> None:
         if not self.live and seq < self.next_seq:

@@ -11,7 +11,7 @@ local now = read_hash(ledger)
 local retried = now['token'] == token
 if not retried then
   local left = (tonumber(now['lease_until_ms']) or 0) - now_ms()
-  if now['state'] == 'open' and left > 0 then return {'held', now['holder'], left} end
+  if now['state'] == 'open' and left > 0 then return {'held', now['holder'] or '', left} end
   local begun = now['epoch'] ~= nil
   if resume and begun and now['fingerprint'] ~= fingerprint then return {'changed'} end
 

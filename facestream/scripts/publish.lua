@@ -1,6 +1,7 @@
 -- Publishes one frame, if it is the next of its epoch, and stores its producer's totals.
 -- KEYS ledger, frames, ready, cameras, unread
--- ARGV camera, epoch, token, seq, live ('1' or ''), depth, lease_ms, captured, in_hand, drops, header, image
+-- ARGV camera, epoch, token, seq, live ('1' or ''), depth, lease_ms, captured, in_hand, drops, header, image,
+--      holder, fingerprint
 -- -> {'ok' | 'done', room left} | {'rewind', seq wanted} | {'fenced', epoch now}
 local ledger, frames, ready, cameras, unread_ids = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local camera, epoch, token, seq, live, depth =
@@ -19,6 +20,7 @@ if published then
   if forgotten then
     close_epoch(ledger, 'killed')
     open_epoch(ledger, ARGV[2], token)
+    redis.call('HSET', ledger, 'holder', ARGV[13], 'fingerprint', ARGV[14])
     redis.call('SADD', cameras, camera)
   end
   local gap = seq - last - 1

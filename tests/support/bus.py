@@ -106,7 +106,7 @@ def take(taker: Taker, batch: int = 1) -> list[Delivery]:
 
 def turns(deliveries: list[Delivery]) -> list[str]:
     """`camera:seq` of each delivery, in order."""
-    return [f"{d.camera}:{FrameHeader.unpack(d.header).seq}" for d in deliveries]
+    return [f"{d.camera.decode()}:{FrameHeader.unpack(d.header).seq}" for d in deliveries]
 
 
 def assert_closes(connection: Connection, *cameras: str) -> Ledger:
@@ -230,8 +230,10 @@ def relayed(broker_url: str) -> Iterator[Relay]:
             door.shutdown(socket.SHUT_RDWR)
             for line in relay.lines:
                 _hang_up(line)
-            while threads:
-                threads.pop().join()
+            for thread in threads:
+                thread.join()
+            for line in relay.lines:
+                line.close()
 
 
 def _admit(door: socket.socket, relay: Relay, broker_url: str, threads: list[threading.Thread]) -> None:
