@@ -46,7 +46,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """How long results stay for their readers, and how much memory they may take."""
+    """How long results stay for their readers, and how much memory they may take over all partitions."""
 
     keep_seconds: float = 3600.0
     bytes: int = 64 << 20
@@ -157,7 +157,7 @@ class Taker:
         names = [keys.sweeper(partition), keys.workers(partition), keys.orphans(partition)]
         names += [keys.ready(partition), keys.cameras(partition), keys.results(partition)]
         milliseconds = [int(s * 1000) for s in (SWEEP_LEASE_SECONDS, LAPSE_SECONDS, STUCK_SECONDS)]
-        retention = [int(self._retention.keep_seconds * 1000), self._retention.bytes]
+        retention = [int(self._retention.keep_seconds * 1000), self._retention.bytes // keys.partitions]
         arguments = [keys.base(partition), self.worker, *milliseconds, *retention]
         cursor = self._cursors.get(partition, "0")
         reply: list[Any] = self._connection.call("sweep", names, [*arguments, cursor])

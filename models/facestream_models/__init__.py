@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from facestream_models.analyser import Analyser
     from facestream_models.faces import Estimates, Faces, Labels
+
+# ONNX Runtime reports to its makers unless told not to before it is loaded. Nothing leaves this machine.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __all__ = ["Analyser", "Estimates", "Faces", "Labels"]
 
