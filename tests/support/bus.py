@@ -157,6 +157,14 @@ def age_entries(connection: Connection, camera: str, milliseconds: int) -> None:
     connection.read("HSET", connection.keys.ledger(camera), "last_id", newest)
 
 
+def make_idle(connection: Connection, camera: str, entry: str, milliseconds: int) -> None:
+    """As if whoever has the frame had not been seen with it for so long."""
+    claim = (
+        "return redis.call('XCLAIM', KEYS[1], 'workers', 'workers', 0, ARGV[1], 'IDLE', ARGV[2], 'JUSTID')"
+    )
+    connection.read("EVAL", claim, 1, connection.keys.frames(camera), entry, milliseconds)
+
+
 def entries_of(connection: Connection, stream: str) -> list[tuple[bytes, dict[bytes, bytes]]]:
     entries: list[tuple[bytes, dict[bytes, bytes]]] = connection.read("XRANGE", stream, "-", "+")
     return entries
