@@ -1,6 +1,6 @@
 """Every bench on one command, with short settings: tables here, JSON in bench/out.
 
-    python -m bench                                   all of them, in about two minutes
+    python -m bench                                   all of them, in about three minutes
     python -m bench worker bus                        some
     python -m bench --write docs/performance.md       also into the document, between its markers
 
@@ -16,13 +16,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench import bus, memory, startup, worker
+from bench import bus, crowd, memory, startup, worker
 from bench.bench import OUT, ROOT, Bench, one_line_on_error, open_console
 from bench.report import Report, machine_markdown
 from facestream.errors import UsageError
 
 BENCHES: dict[str, Bench] = {
-    each.name: each for each in (worker.BENCH, memory.BENCH, startup.BENCH, bus.BENCH)
+    each.name: each for each in (worker.BENCH, memory.BENCH, startup.BENCH, bus.BENCH, crowd.BENCH)
 }
 ACCURACY = "accuracy"
 ACCURACY_LIMIT = 200

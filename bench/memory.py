@@ -150,8 +150,11 @@ def _carry(url: str, options: argparse.Namespace) -> Run:
         pool = stack.enter_context(ThreadPoolExecutor(1))
         stack.callback(stop.set)
         capture = pool.submit(_capture, url, options, sizes, stop)
-        while not (capture.done() and sampler.is_drained) and not children.check():
+        while not children.check():
             sampler.take()
+            # A source that cannot be read raises here.
+            if capture.done() and capture.result() == sampler.ended:
+                break
             stop.wait(SAMPLE_SECONDS)
         stop.set()
         capture.result()
@@ -170,8 +173,8 @@ def _await_workers(connection: Connection, children: Supervisor, wanted: int) ->
         time.sleep(POLL_SECONDS)
 
 
-def _capture(url: str, options: argparse.Namespace, sizes: _Sizes, stop: threading.Event) -> None:
-    """The producer's own loop, over the source or its beginning."""
+def _capture(url: str, options: argparse.Namespace, sizes: _Sizes, stop: threading.Event) -> int:
+    """The producer's own loop, over the source or its beginning; how many frames were published."""
     settings = Settings()
     connection = Connection(url, prefix=settings.prefix)
     source = FirstFrames(open_source(options.source), options.frames)
@@ -180,6 +183,9 @@ def _capture(url: str, options: argparse.Namespace, sizes: _Sizes, stop: threadi
         assert isinstance(epoch, Epoch)
         shape = Shape(options.max_side, settings.jpeg_quality, None, None)
         Capture(source, epoch, shape, sizes, stop).run()
+        if not sizes.all:
+            raise FacestreamError(f"{shown_source(options.source)} has no frame: choose another --source")
+        return len(sizes.all)
     finally:
         source.close()
         connection.close()

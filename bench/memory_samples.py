@@ -43,9 +43,9 @@ class Sampler:
         self._began = time.perf_counter()
 
     @property
-    def is_drained(self) -> bool:
-        """Whether nothing was in the broker at the last look."""
-        return bool(self.samples) and self.samples[-1].published > 0 and self.samples[-1].frames == 0
+    def ended(self) -> int:
+        """How many frames were published and are not in the broker any more, at the last look."""
+        return self.samples[-1].published - self.samples[-1].frames
 
     def take(self) -> None:
         ledger = read_ledger(self._connection, self._camera)

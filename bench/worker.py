@@ -28,7 +28,6 @@ from facestream.settings import Settings
 from facestream_models import Analyser
 
 STAGES = ("take", "decode", "detect", "align", "classify", "commit")
-WARM_UP_ROUNDS = 1
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -37,11 +36,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-side", type=positive, default=640, help="longer side of a frame, in pixels")
     parser.add_argument("--attributes", default="gender", help="none, gender or gender,age")
     parser.add_argument("--engine", default="onnxruntime", help="onnxruntime or opencv")
-    parser.add_argument("--frames", type=positive, default=150, help="frames of a round, at most")
+    parser.add_argument("--frames", type=positive, default=60, help="frames of a round, at most")
     parser.add_argument(
         "--label-frames", type=positive, help="frames of the clip with known genders; all unless given"
     )
-    parser.add_argument("--repeat", type=positive, default=5, help="rounds of each loop")
+    parser.add_argument("--repeat", type=positive, default=15, help="rounds of each loop")
     parser.add_argument("--batch", type=positive, default=settings.batch, help="frames taken at a time")
 
 
@@ -76,9 +75,9 @@ def measure(options: argparse.Namespace, command: str) -> Report:
 
 
 def _take_turns(prepared: Rig, repeat: int) -> list[tuple[Round, Round]]:
-    """Pairs of a worker's round and a bare one; who begins alternates."""
-    for _ in range(WARM_UP_ROUNDS):
-        prepared.worker_round()
+    """Pairs of a worker's round and a bare one, after one of each to warm up; who begins alternates."""
+    prepared.worker_round()
+    prepared.bare_round()
     pairs = []
     for number in range(repeat):
         if number % 2:
@@ -172,7 +171,7 @@ def _report(options: argparse.Namespace, command: str, frames: int) -> Report:
     return Report("worker", title, command, settings)
 
 
-BENCH = Bench("worker", __doc__ or "", add_options, measure, short=("--frames", "150", "--repeat", "5"))
+BENCH = Bench("worker", __doc__ or "", add_options, measure)
 
 if __name__ == "__main__":
     sys.exit(BENCH.main())

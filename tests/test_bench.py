@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.weights import pull_or_skip
 
 from facestream_models.catalogue import load_catalogue
 from facestream_models.store import WeightsStore
+from support.weights import pull_or_skip
 
 ROOT = Path(__file__).parent.parent
 
@@ -129,6 +129,21 @@ def test_bus(tmp_path: Path) -> None:
     assert report["published"] == report["ended"] == 2 * 2 * 2 * 40
     assert [(row["KB"], row["batch"]) for row in report["costs_us"]] == [(5, 1), (5, 4), (20, 1), (20, 4)]
     assert all(row["server cpu"] > 0 for row in report["costs_us"])
+
+
+def test_crowd(tmp_path: Path) -> None:
+    report = run_bench(
+        "crowd", tmp_path / "c.json", "--workers", "1", "3", "--cameras", "1", "5", "--sizes", "5",
+        "--frames", "40",
+    )  # fmt: skip
+    assert report["published"] == report["results"] == 2 * 2 * 40
+    assert report["ledgers_close"] is True
+    assert [(row["workers"], row["cameras"]) for row in report["costs_us"]] == [
+        (1, 1),
+        (1, 5),
+        (3, 1),
+        (3, 5),
+    ]
 
 
 def test_tables_are_written_between_their_markers(tmp_path: Path) -> None:
