@@ -186,6 +186,17 @@ class Epoch:
         elif reply[2] == self.next_seq and self._find_out():
             self.report(ended=ended)
 
+    def renew(self) -> bool:
+        """Keep the lease without saying anything else; from any thread. False when the camera is lost."""
+        return bool(
+            self.connection.call(
+                "renew",
+                [self.connection.keys.ledger(self.camera)],
+                [self.epoch, self.token, int(LEASE_SECONDS * 1000)],
+                retry=False,
+            )
+        )
+
     def _lost(self, seq: int) -> None:
         if not self.live and seq < self.next_seq:
             raise Rewind(seq)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ from facestream.contract import FrameHeader, SourceDrop
 from facestream.errors import BusFull, BusUnavailable, FacestreamError, SourceError
 from facestream_producer.encoder import Encoded, Encoder
 from facestream_producer.hooks import Hooks
-from facestream_producer.source import Source, SourceFrame
+from facestream_producer.source import Skipping, Source, SourceFrame
 
 HEARTBEAT_SECONDS = 1.0
 FIRST_POLL_SECONDS = 0.001
@@ -41,6 +42,7 @@ class Capture:
         self._source, self._epoch, self._shape, self._hooks, self._stop = source, epoch, shape, hooks, stop
         self._encoder = Encoder(max_side=shape.max_side, quality=shape.quality)
         self._corrupt = 0
+        self._skipped: Counter[SourceDrop] = Counter()
         self._heartbeat_at = 0.0
 
     def run(self) -> FacestreamError | None:
@@ -198,6 +200,18 @@ class Capture:
         if fresh:
             self._drop(SourceDrop.SOURCE_CORRUPT, fresh)
         self._corrupt = self._source.corrupt
+        self._count_skipped()
+
+    def _count_skipped(self) -> None:
+        """What arrived of a camera and was not wanted: captured, and dropped for its reason."""
+        if not isinstance(self._source, Skipping):
+            return
+        fresh = Counter(self._source.skipped) - self._skipped
+        for reason, count in fresh.items():
+            self._epoch.totals.captured += count
+            self._epoch.totals.in_hand += count
+            self._drop(reason, count)
+        self._skipped += fresh
 
     def _header(self, frame: SourceFrame, encoded: Encoded, held_since: float) -> FrameHeader:
         return FrameHeader(

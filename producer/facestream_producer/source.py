@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from facestream.contract import SourceDrop
 from facestream.errors import SourceUnreadable
 
 if TYPE_CHECKING:
@@ -70,6 +72,13 @@ class Source(Protocol):
 
     def close(self) -> None:
         """End what `frames()` gives; calling it twice does nothing more."""
+
+
+@runtime_checkable
+class Skipping(Protocol):
+    """A source that leaves out frames it received: `skipped` counts them by reason, ever growing."""
+
+    skipped: Counter[SourceDrop]
 
 
 def now_us() -> int:
