@@ -6,32 +6,43 @@ local held, results, rejects, workers = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local prefix, worker, rejects_kept = ARGV[1], ARGV[2], ARGV[3]
 local AGE_BOUNDS_MS = {5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000}
 
-local function count_age(ledger, id, held_us)
-  local age_ms = now_ms() - tonumber(string.match(id, '^%d+')) + held_us / 1000
+local now = now_ms()
+
+-- What a batch adds to each ledger is written once, at the end.
+local counts = {}
+local function count(camera, field, amount)
+  counts[camera] = counts[camera] or {}
+  counts[camera][field] = (counts[camera][field] or 0) + amount
+end
+
+local function count_age(camera, id, held_us)
+  local age_ms = now - tonumber(string.match(id, '^%d+')) + held_us / 1000
   local bucket = 'inf'
   for _, bound in ipairs(AGE_BOUNDS_MS) do
     if age_ms <= bound then bucket = bound; break end
   end
-  add(ledger, 'age:' .. bucket, 1)
-  add(ledger, 'age_sum_ms', math.max(0, math.floor(age_ms + 0.5)))
+  count(camera, 'age:' .. bucket, 1)
+  count(camera, 'age_sum_ms', math.max(0, math.floor(age_ms + 0.5)))
 end
 
 local ended = 0
 for i = 4, #ARGV, 5 do
   local camera, id, reason, payload, held_us = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], tonumber(ARGV[i + 4])
-  local ledger = prefix .. 'ledger:' .. camera
   if settle(prefix .. 'frames:' .. camera, id) then
     ended = ended + 1
     if reason == '' then
       redis.call('XADD', results, '*', 'r', payload)
-      add(ledger, 'results', 1)
-      count_age(ledger, id, held_us)
+      count(camera, 'results', 1)
+      count_age(camera, id, held_us)
     else
       redis.call('XADD', rejects, 'MAXLEN', '~', rejects_kept, '*', 'r', payload)
-      add(ledger, 'drop:' .. reason, 1)
+      count(camera, 'drop:' .. reason, 1)
     end
   end
   redis.call('HDEL', held, name_held(camera, id))
 end
-redis.call('ZADD', workers, whole(now_ms()), worker)
+for camera, fields in pairs(counts) do
+  for field, amount in pairs(fields) do add(prefix .. 'ledger:' .. camera, field, amount) end
+end
+redis.call('ZADD', workers, whole(now), worker)
 return ended
