@@ -16,6 +16,8 @@ MAX_ERROR: Final = 300
 MAX_HOLDER: Final = 128
 MAX_BYTES: Final = 4096
 _MAX_TIME_US: Final = 2**53
+# Cut before it is redacted, a text could lose the @ that shows where a password ends: so only far behind.
+_MAX_READ: Final = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,5 +62,5 @@ class CameraState:
 
 def plain_line(text: str, limit: int) -> str:
     """One line without credentials and without characters that would move a terminal's cursor."""
-    line = "".join(char if char.isprintable() else " " for char in redact(text[: 4 * limit]))
+    line = "".join(char if char.isprintable() else " " for char in redact(text[:_MAX_READ]))
     return " ".join(line.split())[:limit]

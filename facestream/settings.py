@@ -24,6 +24,9 @@ class Settings(BaseSettings):
     redis: SecretStr | None = None
     prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,32}$")] = "fs"
     partitions: Annotated[int, Field(ge=1, le=4096)] | None = None
+    state_redis: SecretStr | None = None
+    source_folders: str | None = None
+    allow_loopback_cameras: bool = False
 
     depth: Annotated[int, Field(ge=1, le=1024)] | None = None
     max_age_ms: Annotated[int, Field(ge=1)] = 1000
@@ -46,6 +49,16 @@ class Settings(BaseSettings):
     def redis_url(self) -> str | None:
         return self.redis.get_secret_value() if self.redis else None
 
+    @property
+    def state_redis_url(self) -> str | None:
+        """Where the registry of cameras is kept: the broker itself unless another is named."""
+        return self.state_redis.get_secret_value() if self.state_redis else self.redis_url
+
+    @property
+    def source_folder_paths(self) -> tuple[Path, ...]:
+        """The folders below which a registered camera may be a file; separated like those of PATH."""
+        return tuple(Path(folder) for folder in (self.source_folders or "").split(os.pathsep) if folder)
+
     def as_environment(self, redis_url: str) -> dict[str, str]:
         """The variables that give a child process these settings.
 
@@ -53,9 +66,11 @@ class Settings(BaseSettings):
         """
         passed = {
             PREFIX + name.upper(): str(value)
-            for name, value in self.model_dump(exclude={"redis", "debug"}).items()
+            for name, value in self.model_dump(exclude={"redis", "state_redis", "debug"}).items()
             if value is not None
         }
+        if self.state_redis is not None:
+            passed[PREFIX + "STATE_REDIS"] = self.state_redis.get_secret_value()
         return passed | {PREFIX + "REDIS": redis_url}
 
 
