@@ -62,8 +62,6 @@ class OnnxRuntimeSession:
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
         options.log_severity_level = ONLY_FATAL
-        # Tiny values left by an activation are worth nothing and slow to compute with.
-        options.add_session_config_entry("session.set_denormal_as_zero", "1")
         self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         self._run_options = onnxruntime.RunOptions()
         self._run_options.log_severity_level = ONLY_FATAL
