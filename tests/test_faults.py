@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,7 @@ from facestream_producer.capture import Capture, Shape
 from facestream_producer.hooks import Hooks as ProducerHooks
 from facestream_worker.hooks import Hooks as WorkerHooks
 from facestream_worker.loop import run
-from support.bus import assert_closes, result_of, wait_until
+from support.bus import assert_closes, header, result_of, wait_until
 from support.kept_server import KeptServer
 from support.plain import PlainPipeline, PlainSource
 from support.proxy import Fault, FaultProxy, calls
@@ -383,3 +384,82 @@ def test_a_broker_that_went_back_in_time_is_noticed(forgetful: KeptServer, live:
         assert results_of(forgetful.url) == once(30)
     assert all(audit.closes for audit in audits), audits
     connection.close()
+
+
+def test_a_camera_that_ends_at_once_books_it_too(forgetful: KeptServer) -> None:
+    connection = Connection(forgetful.url)
+    ends = _EndsBefore(PlainSource(10, live=True), lambda: connection.read("FLUSHALL"))
+    carry(forgetful.url, ends)  # type: ignore[arg-type]
+    ledger = read_ledger(connection, CAMERA)
+    assert ledger.closes
+    assert ledger.state == "ended"
+    assert ledger.captured == ledger.published == 10
+    assert ledger.dropped == {"lost_in_broker": 10}
+    connection.close()
+
+
+class _EndsBefore:
+    """A source after whose last frame something happens."""
+
+    def __init__(self, source: PlainSource, then: Callable[[], object]) -> None:
+        self._source, self._then = source, then
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._source, name)
+
+    def frames(self) -> Iterator[object]:
+        yield from self._source.frames()
+        self._then()
+
+
+def test_the_books_close_between_going_back_in_time_and_the_next_frame(forgetful: KeptServer) -> None:
+    connection = Connection(forgetful.url)
+    epoch = Epoch.begin(connection, CAMERA, live=True, depth=100)
+    assert isinstance(epoch, Epoch)
+    for number in range(6):
+        epoch.totals.capture()
+        epoch.publish(header(pts_us=number), b"x")
+        if number == 2:
+            connection.read("SAVE")
+    forgetful.restart()
+    epoch.report()
+    ledger = assert_closes(connection, CAMERA)
+    assert ledger.captured == ledger.published == 6
+    assert ledger.dropped == {"lost_in_broker": 3}
+    connection.close()
+
+
+class _Recording(Connection):
+    """Remembers every call of a script, so that the network may repeat it much later."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.calls: list[tuple[str, Sequence[str], Sequence[object]]] = []
+
+    def call(self, name: str, keys: Sequence[str], arguments: Sequence[object], *, retry: bool = True) -> Any:
+        self.calls.append((name, keys, arguments))
+        return super().call(name, keys, arguments, retry=retry)
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_what_comes_late_is_not_believed(forgetful: KeptServer, live: bool) -> None:
+    """A request may wait in a broken network until long after its client has sent it again, and gone on."""
+    recording, connection = _Recording(forgetful.url), Connection(forgetful.url)
+    epoch = Epoch.begin(recording, CAMERA, live=live, depth=100)
+    assert isinstance(epoch, Epoch)
+    taker = Taker(recording, "w")
+    taker.join()
+    for number in range(6):
+        epoch.totals.capture()
+        epoch.publish(header(pts_us=number), b"x")
+        epoch.report()
+        taker.commit([result_of(delivery) for delivery in taker.take(1, 0.01)])
+    epoch.report(ended=True)
+    before = read_ledger(connection, CAMERA)
+    assert before.closes
+    for name, keys, arguments in [*recording.calls, *reversed(recording.calls)]:
+        connection.call(name, keys, arguments)
+        assert read_ledger(connection, CAMERA) == before, name
+    assert before.results == 6
+    connection.close()
+    recording.close()

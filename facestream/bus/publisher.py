@@ -6,6 +6,7 @@ import json
 import os
 import secrets
 import socket
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -59,6 +60,7 @@ class Epoch:
     next_seq: int
     totals: Totals
     room: int
+    said: int = 0
     holder: str = ""
     fingerprint: str = ""
     doubt: tuple[int, int] | None = None
@@ -115,25 +117,21 @@ class Epoch:
         """
         header = replace(header, camera=self.camera, epoch=self.epoch, seq=self.next_seq)
         reply = self._call_publish(header.pack(), image)
-        if reply[0] == b"rewind":
-            self.connection.lost_its_data()
-            raise Rewind(reply[1])
-        self._check_fence(reply)
+        self._check_place(reply)
         if reply[0] == b"done" and self._find_out():
             self.publish(header, image)  # what is there already was the frame before this one
             return
         self.doubt = None
-        self.room = reply[1]
         self.next_seq += 1
         self.totals.publish()
+        self._hear(reply)
 
     def _call_publish(self, header: bytes, image: bytes) -> list[Any]:
         keys = self.connection.keys
         partition = keys.partition(self.camera)
         names = [keys.ledger(self.camera), keys.frames(self.camera)]
         names += [keys.ready(partition), keys.cameras(partition), keys.unread(self.camera)]
-        arguments = [self.camera, self.epoch, self.token, self.next_seq, "1" if self.live else "", self.depth]
-        arguments += self._totals(in_hand=self.totals.in_hand - 1)
+        arguments = [*self._place(self.next_seq), *self._totals(in_hand=self.totals.in_hand - 1)]
         arguments += [header, image, self.holder, self.fingerprint]
         try:
             reply: list[Any] = self.connection.call("publish", names, arguments, retry=not self.live)
@@ -163,27 +161,15 @@ class Epoch:
         Raises Rewind when the broker has fewer frames than were published (lossless sources only).
         """
         keys = self.connection.keys
-        reply = self.connection.call(
-            "report",
-            [keys.ledger(self.camera), keys.frames(self.camera)],
-            [
-                self.epoch,
-                self.token,
-                "ended" if ended else "open",
-                self.depth,
-                *self._totals(self.totals.in_hand),
-            ],
-            retry=not self.live,
-        )
-        if reply[0] == b"forgotten":
-            self.connection.lost_its_data()
-            self._lost(0)
-            return
-        self._check_fence(reply)
-        self.room = reply[1]
-        if reply[2] + 1 < self.next_seq:
-            self._lost(reply[2] + 1)
-        elif reply[2] == self.next_seq and self._find_out():
+        names = [keys.ledger(self.camera), keys.frames(self.camera)]
+        names.append(keys.cameras(keys.partition(self.camera)))
+        arguments = [*self._place(self.next_seq - 1), *self._totals(self.totals.in_hand)]
+        arguments += ["ended" if ended else "open", self.holder, self.fingerprint]
+        reply = self.connection.call("report", names, arguments, retry=not self.live)
+        self._check_place(reply)
+        if reply[0] != b"ahead":
+            self._hear(reply)
+        elif self._find_out():
             self.report(ended=ended)
 
     def renew(self) -> bool:
@@ -197,13 +183,28 @@ class Epoch:
             )
         )
 
-    def _lost(self, seq: int) -> None:
-        if not self.live and seq < self.next_seq:
-            raise Rewind(seq)
-
-    def _check_fence(self, reply: list[Any]) -> None:
+    def _check_place(self, reply: list[Any]) -> None:
         if reply[0] == b"fenced":
             raise Fenced(f"another producer has taken camera {self.camera}: this one stops sending it")
+        if reply[0] == b"rewind":
+            self.connection.lost_its_data()
+            raise Rewind(reply[1])
+
+    def _hear(self, reply: list[Any]) -> None:
+        self.room = reply[1]
+        if reply[2]:
+            with suppress(BusUnavailable):  # what was said is stored; founding the broker anew can wait
+                self.connection.lost_its_data()
+
+    def _place(self, seq: int) -> list[Any]:
+        return [self.camera, self.epoch, self.token, seq, "1" if self.live else "", self.depth]
 
     def _totals(self, in_hand: int) -> list[Any]:
-        return [int(LEASE_SECONDS * 1000), self.totals.captured, in_hand, json.dumps(self.totals.dropped)]
+        self.said += 1
+        return [
+            self.said,
+            int(LEASE_SECONDS * 1000),
+            self.totals.captured,
+            in_hand,
+            json.dumps(self.totals.dropped),
+        ]

@@ -18,7 +18,7 @@ if not retried then
   redis.call('SADD', cameras, camera)
   if resume and begun then
     add(ledger, 'captured', -(tonumber(now['in_hand']) or 0))
-    redis.call('HSET', ledger, 'token', token, 'state', 'open', 'in_hand', 0)
+    redis.call('HSET', ledger, 'token', token, 'state', 'open', 'in_hand', 0, 'said', 0)
   else
     local state = now['state'] == 'ended' and 'ended' or 'killed'
     close_epoch(ledger, state)

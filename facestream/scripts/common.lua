@@ -87,16 +87,34 @@ end
 
 local function open_epoch(ledger, epoch, token)
   redis.call('HSET', ledger, 'epoch', epoch, 'token', token, 'state', 'open', 'seq', -1,
-    'captured', 0, 'in_hand', 0)
+    'captured', 0, 'in_hand', 0, 'said', 0)
 end
 
--- A producer's totals are cumulative: stored, never added, so that a retry changes nothing.
-local function store_totals(ledger, lease_ms, captured, in_hand, drops)
+-- The broker has forgotten this epoch: it is opened again as its producer knows it.
+local function reopen_epoch(ledger, cameras, camera, epoch, token, holder, fingerprint)
+  close_epoch(ledger, 'killed')
+  open_epoch(ledger, epoch, token)
+  redis.call('HSET', ledger, 'holder', holder, 'fingerprint', fingerprint)
+  redis.call('SADD', cameras, camera)
+end
+
+-- What a live source published and nothing here knows of, between the last frame known and its next.
+local function book_lost(ledger, gap)
+  add(ledger, 'published', gap)
+  add(ledger, 'drop:lost_in_broker', gap)
+end
+
+-- A producer's totals are cumulative: stored, never added, so that a retry changes nothing. All it says is
+-- numbered: what comes late, after something newer, is not believed any more.
+local function store_totals(ledger, said, lease_ms, captured, in_hand, drops)
+  if said < (tonumber(redis.call('HGET', ledger, 'said')) or 0) then return false end
+  redis.call('HSET', ledger, 'said', said)
   redis.call('HSET', ledger, 'captured', captured, 'in_hand', in_hand,
     'lease_until_ms', whole(now_ms() + lease_ms))
   for reason, count in pairs(cjson.decode(drops)) do
     redis.call('HSET', ledger, 'src:' .. reason, whole(count))
   end
+  return true
 end
 
 -- Entry ids are unique in one stream only, so what is held is named by camera and id.

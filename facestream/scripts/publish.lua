@@ -1,8 +1,8 @@
 -- Publishes one frame, if it is the next of its epoch, and stores its producer's totals.
 -- KEYS ledger, frames, ready, cameras, unread
--- ARGV camera, epoch, token, seq, live ('1' or ''), depth, lease_ms, captured, in_hand, drops, header, image,
---      holder, fingerprint
--- -> {'ok' | 'done', room left} | {'rewind', seq wanted} | {'fenced', epoch now}
+-- ARGV camera, epoch, token, seq, live ('1' or ''), depth, said, lease_ms, captured, in_hand, drops,
+--      header, image, holder, fingerprint
+-- -> {'ok' | 'done', room left, '1' if the epoch was forgotten} | {'rewind', seq wanted} | {'fenced', epoch now}
 local ledger, frames, ready, cameras, unread_ids = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local camera, epoch, token, seq, live, depth =
   ARGV[1], tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4]), ARGV[5] == '1', tonumber(ARGV[6])
@@ -16,23 +16,17 @@ if seq > last + 1 and not live then return {'rewind', last + 1} end
 
 local published = seq > last
 if published then
-  local id = redis.call('XADD', frames, '*', 'h', ARGV[11], 'i', ARGV[12])
-  if forgotten then
-    close_epoch(ledger, 'killed')
-    open_epoch(ledger, ARGV[2], token)
-    redis.call('HSET', ledger, 'holder', ARGV[13], 'fingerprint', ARGV[14])
-    redis.call('SADD', cameras, camera)
-  end
-  local gap = seq - last - 1
-  add(ledger, 'published', 1 + gap)
-  add(ledger, 'drop:lost_in_broker', gap)
+  local id = redis.call('XADD', frames, '*', 'h', ARGV[12], 'i', ARGV[13])
+  if forgotten then reopen_epoch(ledger, cameras, camera, ARGV[2], token, ARGV[14], ARGV[15]) end
+  book_lost(ledger, seq - last - 1)
+  add(ledger, 'published', 1)
   redis.call('HSET', ledger, 'seq', seq, 'last_id', id)
   redis.call('RPUSH', unread_ids, id)
   queue_up(ready, camera)
 else
   allow_when_full(ledger)
 end
-store_totals(ledger, tonumber(ARGV[7]), ARGV[8], ARGV[9], ARGV[10])
+store_totals(ledger, tonumber(ARGV[7]), tonumber(ARGV[8]), ARGV[9], ARGV[10], ARGV[11])
 
 local delivered, in_hand = cursor(frames)
 if published and not delivered then
@@ -50,4 +44,4 @@ while live and published and unread > depth do
     unread = unread - 1
   end
 end
-return {published and 'ok' or 'done', depth - unread}
+return {published and 'ok' or 'done', depth - unread, forgotten and '1' or ''}

@@ -1,15 +1,31 @@
--- Stores a producer's totals without a frame: its heartbeat, and its end.
--- KEYS ledger, frames  ARGV epoch, token, state ('open' or 'ended'), depth, lease_ms, captured, in_hand, drops
--- -> {'ok', room left, last seq} | {'forgotten'} | {'fenced', epoch now}
-local ledger, frames = KEYS[1], KEYS[2]
+-- Stores a producer's totals without a frame: its heartbeat, and its end. But first they agree on the last
+-- frame: no totals are stored beside a count of frames that they do not fit.
+-- KEYS ledger, frames, cameras
+-- ARGV camera, epoch, token, last seq, live ('1' or ''), depth, said, lease_ms, captured, in_hand, drops,
+--      state ('open' or 'ended'), holder, fingerprint
+-- -> {'ok', room left, '1' if the epoch was forgotten} | {'rewind', seq wanted} | {'fenced', epoch now}
+--    | {'ahead', last seq}: a frame that its producer has given up is here
+local ledger, frames, cameras = KEYS[1], KEYS[2], KEYS[3]
+local camera, epoch, token, seq, live, state =
+  ARGV[1], tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4]), ARGV[5] == '1', ARGV[12]
+
 local known = redis.call('HMGET', ledger, 'epoch', 'token', 'seq')
-local known_epoch, epoch = tonumber(known[1]) or 0, tonumber(ARGV[1])
-if known_epoch < epoch then return {'forgotten'} end
-if known_epoch > epoch or known[2] ~= ARGV[2] then return {'fenced', known[1]} end
+local known_epoch, last = tonumber(known[1]) or 0, tonumber(known[3]) or -1
+local forgotten = known_epoch < epoch
+if forgotten then last = -1 end
+if known_epoch > epoch or (not forgotten and known[2] ~= token) then return {'fenced', known[1]} end
+if seq > last and not live then return {'rewind', last + 1} end
+if seq < last then return {'ahead', last} end
 
 allow_when_full(ledger)
-store_totals(ledger, ARGV[3] == 'ended' and 0 or tonumber(ARGV[5]), ARGV[6], ARGV[7], ARGV[8])
-redis.call('HSET', ledger, 'state', ARGV[3])
+if forgotten then reopen_epoch(ledger, cameras, camera, ARGV[2], token, ARGV[13], ARGV[14]) end
+if seq > last then
+  book_lost(ledger, seq - last)
+  redis.call('HSET', ledger, 'seq', seq)
+end
+local lease_ms = state == 'ended' and 0 or tonumber(ARGV[8])
+if store_totals(ledger, tonumber(ARGV[7]), lease_ms, ARGV[9], ARGV[10], ARGV[11]) then
+  redis.call('HSET', ledger, 'state', state)
+end
 local _, in_hand = cursor(frames)
-local unread = redis.call('XLEN', frames) - in_hand
-return {'ok', tonumber(ARGV[4]) - unread, tonumber(known[3])}
+return {'ok', tonumber(ARGV[6]) - (redis.call('XLEN', frames) - in_hand), forgotten and '1' or ''}
