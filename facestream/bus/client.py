@@ -7,15 +7,23 @@ from typing import Any
 
 import redis
 from redis.backoff import NoBackoff
+from redis.connection import parse_url
 from redis.retry import Retry
 
+from facestream.bus.tls import check_options
 from facestream.errors import BusRefused, SettingsError
 from facestream.redaction import redact
 
 Client = redis.Redis | redis.RedisCluster
 
 SOCKET_SECONDS = 5.0
+ANYBODY = "default"
 OLDEST = {"redis": (7, 0), "valkey": (7, 2)}
+
+
+def shown(url: str) -> str:
+    """An address as messages have it: without credentials, and without the options that follow it."""
+    return redact(url).partition("?")[0]
 
 
 def open_client(url: str, *, protocol: int = 2) -> Client:
@@ -27,22 +35,23 @@ def open_client(url: str, *, protocol: int = 2) -> Client:
     try:
         info = client.info()
         if not info.get("cluster_enabled"):
-            check_fit(info, redact(url))
+            check_fit(info, shown(url))
             return client
     except BaseException:
         client.close()
         raise
     client.close()
-    cluster = redis.RedisCluster.from_url(url, **_options(protocol))
+    cluster = redis.RedisCluster.from_url(url, **_options(url, protocol))
     for node in cluster.get_primaries():  # type: ignore[no-untyped-call]
-        check_fit(cluster.info(target_nodes=node), redact(url))
+        check_fit(cluster.info(target_nodes=node), shown(url))
     return cluster
 
 
 def open_unchecked(url: str, *, protocol: int = 2) -> redis.Redis:
     """A client for one server, fit or not; nothing is sent yet. Raises SettingsError for no address."""
     try:
-        client = redis.Redis.from_url(url, **_options(protocol))
+        check_options(parse_url(url))  # type: ignore[no-untyped-call]
+        client = redis.Redis.from_url(url, **_options(url, protocol))
         connection = client.connection_pool.make_connection()  # here the options of the query are looked at
         str(getattr(connection, "host", "")).encode("idna")
         if "\0" in url:
@@ -56,14 +65,27 @@ def open_unchecked(url: str, *, protocol: int = 2) -> redis.Redis:
     return client
 
 
-def _options(protocol: int) -> dict[str, Any]:
-    return {
+def _options(url: str, protocol: int) -> dict[str, Any]:
+    options = {
         "socket_timeout": SOCKET_SECONDS,
         "socket_connect_timeout": SOCKET_SECONDS,
         "retry": Retry(NoBackoff(), 0),  # only the scripts are safe to repeat, and Connection does that
         "protocol": protocol,
         "decode_responses": False,
     }
+    if user_of(url) != ANYBODY:
+        # The driver would say what it is, by a command that users of least privilege may not give. With no
+        # name it must: unless a reply is read first, TLS 1.3's tickets pass for one and the link is refused.
+        options["driver_info"] = None
+    return options
+
+
+def user_of(url: str) -> str:
+    """Whom the broker knows us as; `default` where the address names nobody."""
+    try:
+        return str(parse_url(url).get("username") or ANYBODY)  # type: ignore[no-untyped-call]
+    except (ValueError, TypeError):
+        return ANYBODY
 
 
 def check_fit(info: dict[str, Any], address: str) -> None:

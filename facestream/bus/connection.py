@@ -15,30 +15,33 @@ from typing import Any, cast
 
 import redis
 
-from facestream.bus.client import Client, open_client
+from facestream.bus.client import Client, open_client, shown, user_of
 from facestream.bus.faults import first_contact, translated
 from facestream.bus.keys import SLOTS, Keys
 from facestream.contract import VERSION
 from facestream.errors import BusRefused, BusUnavailable
-from facestream.redaction import redact
 
 # Below the socket's time-out: a blocking read longer than that times out instead of returning nothing.
 MAX_BLOCK_SECONDS = 2.0
 RETRY_SECONDS = 3.0
 CLUSTER_PARTITIONS = 48
+# The broker holds these to it, so that a user who may only read may run them.
+READ_ONLY = frozenset({"look", "muster", "survey"})
 
 
 @dataclass(frozen=True, slots=True)
 class Script:
     source: str
     sha: str
+    reads_only: bool
 
 
 @cache
 def script(name: str) -> Script:
     folder = files("facestream.scripts")
     source = folder.joinpath("common.lua").read_text() + folder.joinpath(f"{name}.lua").read_text()
-    return Script(source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest())
+    sha = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
+    return Script(source, sha, reads_only=name in READ_ONLY)
 
 
 class Connection:
@@ -52,8 +55,8 @@ class Connection:
     def __init__(
         self, url: str, *, prefix: str = "fs", partitions: int | None = None, protocol: int = 2
     ) -> None:
-        self.address = redact(url)
-        with first_contact(self.address):
+        self.address, self._user = shown(url), user_of(url)
+        with first_contact(url, self.address, self._user, f"use {prefix}:meta"):
             self._client = self._open(url, protocol)
             try:
                 self.incarnation, agreed = self._agree(f"{prefix}:meta", partitions)
@@ -65,7 +68,7 @@ class Connection:
     def lost_its_data(self) -> bool:
         """Whether the broker began anew since the last look: it was emptied, or another took its place."""
         before = self.incarnation
-        with translated(self.address):
+        with translated(self.address, self._user, f"use {self.keys.meta}"):
             self.incarnation, _ = self._agree(self.keys.meta, self.keys.partitions)
         return self.incarnation != before
 
@@ -81,7 +84,7 @@ class Connection:
         deadline, pause = time.monotonic() + RETRY_SECONDS, 0.02
         while True:
             try:
-                with translated(self.address):
+                with translated(self.address, self._user, f"run the script {name}"):
                     return self._run(script(name), keys, arguments)
             except BusUnavailable:
                 if not retry or time.monotonic() > deadline:
@@ -91,12 +94,12 @@ class Connection:
 
     def read(self, command: str, *arguments: Any) -> Any:
         """One command as it is, never tried again; the reply as the driver parses it."""
-        with translated(self.address):
+        with translated(self.address, self._user, f"use {command}"):
             return self._client.execute_command(command, *arguments)  # type: ignore[no-untyped-call]
 
     def info(self) -> list[dict[str, Any]]:
         """INFO of every server that holds data: one, or each master of a cluster."""
-        with translated(self.address):
+        with translated(self.address, self._user, "use INFO"):
             if isinstance(self._client, redis.RedisCluster):
                 masters = self._client.get_primaries()  # type: ignore[no-untyped-call]
                 return [self._client.info(target_nodes=node) for node in masters]
@@ -106,10 +109,14 @@ class Connection:
         return open_client(url, protocol=protocol)
 
     def _run(self, script: Script, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
+        client = self._client
+        by_hash, whole = (
+            (client.evalsha_ro, client.eval_ro) if script.reads_only else (client.evalsha, client.eval)
+        )
         try:
-            return self._client.evalsha(script.sha, len(keys), *keys, *arguments)
+            return by_hash(script.sha, len(keys), *keys, *arguments)
         except redis.exceptions.NoScriptError:
-            return self._client.eval(script.source, len(keys), *keys, *arguments)
+            return whole(script.source, len(keys), *keys, *arguments)
 
     def _agree(self, meta: str, partitions: int | None) -> tuple[str, int]:
         """Found the deployment if nobody has, else agree with it; (incarnation, partitions)."""

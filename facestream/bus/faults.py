@@ -8,36 +8,52 @@ from contextlib import contextmanager
 
 from redis import exceptions as driver
 
+from facestream.bus import tls
 from facestream.errors import BusError, BusFull, BusRefused, BusUnavailable
 from facestream.redaction import redact
 
 _NOT_NOW = ("LOADING", "MASTERDOWN", "TRYAGAIN", "CLUSTERDOWN", "READONLY", "BUSY", "UNBLOCKED")
-_NOT_YOU = ("NOAUTH", "WRONGPASS", "NOPERM", "DENIED")
+_NOT_YOU = ("NOAUTH", "WRONGPASS", "DENIED")
+_NOT_THIS = ("NOPERM", "ACL failure in script", "The user executing the script")
 
 
 @contextmanager
-def translated(address: str) -> Iterator[None]:
-    """Everything the driver raises inside becomes a BusError that names the (redacted) address."""
+def translated(address: str, user: str = "default", action: str = "connect") -> Iterator[None]:
+    """Everything the driver raises inside becomes a BusError that names the (redacted) address.
+
+    user, action: who wants to do what, for the line that says it is not allowed.
+    """
     try:
         yield
-    except (driver.AuthenticationError, driver.AuthorizationError, driver.NoPermissionError) as error:
+    except driver.NoPermissionError as error:
+        raise BusRefused(_forbidden(address, user, action, error)) from None
+    except (driver.AuthenticationError, driver.AuthorizationError) as error:
         raise BusRefused(_refused(address, error)) from None
     except driver.OutOfMemoryError:
         raise BusFull(f"the broker at {address} is full: give it more maxmemory, or publish less") from None
     except (driver.ConnectionError, driver.TimeoutError, driver.RedisClusterException, OSError) as error:
+        if refusal := tls.refusal(address, error):
+            raise refusal from None
         raise BusUnavailable(f"no broker answers at {address} ({_reason(error)})") from None
     except driver.InvalidResponse as error:
         raise BusRefused(_stranger(address, type(error).__name__)) from None
     except driver.RedisError as error:
+        if str(error).startswith(_NOT_THIS):
+            raise BusRefused(_forbidden(address, user, action, error)) from None
         raise _by_prefix(address, error) from None
 
 
 @contextmanager
-def first_contact(address: str) -> Iterator[None]:
-    """Like `translated`, for a server of which nothing is known: it may be no broker at all."""
+def first_contact(url: str, address: str, user: str = "default", action: str = "connect") -> Iterator[None]:
+    """Like `translated`, for a server of which nothing is known: it may be no broker at all.
+
+    One that does not answer is asked whether TLS, or the lack of it, is why.
+    """
     try:
-        with translated(address):
+        with translated(address, user, action):
             yield
+    except BusUnavailable as error:
+        raise tls.ask_why(url, address) or error from None
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         # The driver takes a reply of another shape than Redis gives no better than this.
         raise BusRefused(_stranger(address, type(error).__name__)) from None
@@ -58,6 +74,15 @@ def _refused(address: str, error: Exception) -> str:
     return (
         f"the broker at {address} refused these credentials ({_reason(error)}): "
         "check the user and password in --redis or FACESTREAM_REDIS"
+    )
+
+
+def _forbidden(address: str, user: str, action: str, error: Exception) -> str:
+    # After the script's name come its hash and line, of no use to whoever sets rights.
+    reason = _reason(error).partition(" script: ")[0]
+    return (
+        f"the broker at {address} does not let user {user!r} {action} ({reason}): "
+        "docs/security.md has the rights each user needs; name another in --redis or FACESTREAM_REDIS"
     )
 
 

@@ -8,11 +8,10 @@ from typing import Any, cast
 
 import redis
 
-from facestream.bus.client import SOCKET_SECONDS, check_fit, open_unchecked, server_version
+from facestream.bus.client import SOCKET_SECONDS, check_fit, open_unchecked, server_version, shown, user_of
 from facestream.bus.faults import first_contact
 from facestream.bus.keys import Keys
 from facestream.errors import BusRefused
-from facestream.redaction import redact
 
 _CLOCK_READINGS = 5
 
@@ -47,8 +46,8 @@ class BrokerFacts:
 
 def probe(url: str, prefix: str) -> BrokerFacts:
     """Raises BusUnavailable, BusRefused (credentials, rights), SettingsError (no such address)."""
-    address = redact(url)
-    with first_contact(address), open_unchecked(url) as client:
+    address = shown(url)
+    with first_contact(url, address, user_of(url), f"use {prefix}:meta"), open_unchecked(url) as client:
         info: Info = client.info()
         if not info.get("cluster_enabled"):
             return _facts(client, client, [info], prefix, address)
