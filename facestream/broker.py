@@ -30,23 +30,22 @@ class EmbeddedBroker:
     """
 
     def __init__(self, max_memory_bytes: int = DEFAULT_BYTES) -> None:
+        server = server_binary()
         self._folder = _private_folder()
         self._socket = self._folder / "broker.sock"
         self._log = self._folder / "broker.log"
-        self._watch = subprocess.Popen(
-            [
-                sys.executable,
-                "-I",
-                "-S",
-                broker_watch.__file__,
-                str(self._folder),
-                *self._command(max_memory_bytes),
-            ],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        watch = [sys.executable, "-I", "-S", broker_watch.__file__, str(self._folder)]
+        try:
+            self._watch = subprocess.Popen(
+                [*watch, str(server), *self._options(max_memory_bytes)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        except OSError as error:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            raise BusUnavailable(f"the embedded broker cannot be started ({error.strerror})") from None
         try:
             self._wait_until_ready()
         except BaseException:
@@ -75,7 +74,7 @@ class EmbeddedBroker:
     ) -> None:
         self.close()
 
-    def _command(self, max_memory_bytes: int) -> list[str]:
+    def _options(self, max_memory_bytes: int) -> list[str]:
         options = {
             "port": "0",
             "unixsocket": str(self._socket),
@@ -88,10 +87,7 @@ class EmbeddedBroker:
             "maxmemory-policy": "noeviction",
             "daemonize": "no",
         }
-        return [
-            str(server_binary()),
-            *(part for key, value in options.items() for part in (f"--{key}", value)),
-        ]
+        return [part for key, value in options.items() for part in (f"--{key}", value)]
 
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + READY_SECONDS
