@@ -17,7 +17,7 @@ from facestream.errors import SourceUnreadable
 if TYPE_CHECKING:
     import av
 
-Kind = Literal["file", "folder", "device", "demo"]
+Kind = Literal["file", "folder", "device", "demo", "camera"]
 Clock = Literal["file", "receipt", "sender"]
 Pixels = NDArray[np.uint8]
 
