@@ -39,7 +39,10 @@ def producer(
         bool,
         typer.Option("--resume", help="Go on after the last published frame of a file that was cut short."),
     ] = False,
-    metrics_port: Annotated[int | None, typer.Option(help="Serve Prometheus metrics here.")] = None,
+    resume_after: Annotated[int, typer.Option("--resume-after", hidden=True)] = 0,
+    metrics_port: Annotated[
+        int | None, typer.Option(help="Serve Prometheus metrics here.", min=0, max=65535)
+    ] = None,
     follow_stdin: FollowStdin = False,
 ) -> int:
     from prometheus_client import CollectorRegistry
@@ -51,7 +54,6 @@ def producer(
     from facestream.signals import end_with_owner, stop_on_signals
     from facestream_producer.capture import Shape
     from facestream_producer.metrics import PrometheusHooks
-    from facestream_producer.opening import expand
     from facestream_producer.session import Session, name_cameras
 
     settings = load_settings(redis=redis, max_side=max_side)
@@ -60,8 +62,6 @@ def producer(
     with stop_on_signals() as stop:
         if follow_stdin:
             end_with_owner(stop)
-        found = expand(sources)
-        cameras = name_cameras(found, camera)
         connection = Connection(
             require_redis(settings), prefix=settings.prefix, partitions=settings.partitions
         )
@@ -69,8 +69,16 @@ def producer(
         if metrics_port is not None:
             serve_metrics(registry, metrics_port)
         session = Session(
-            connection, shape, PrometheusHooks(registry), stop, depth=settings.depth, resume=resume
+            connection,
+            shape,
+            PrometheusHooks(registry),
+            stop,
+            depth=settings.depth,
+            resume=resume,
+            resume_after=resume_after,
         )
-        failed = session.run(found, cameras)
+        found, failed = session.expand(sources)
+        if found:
+            failed += session.run(found, name_cameras(found, camera))
         connection.close()
     return 1 if failed else 0

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
+import traceback
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from facestream.bus.connection import Connection
+from facestream.bus.ledger import read_ledger
 from facestream.bus.publisher import LEASE_SECONDS, Epoch, Totals
 from facestream.contract import SourceDrop
 from facestream.errors import FacestreamError, UsageError
 from facestream.names import check_camera_name, unique_slug
+from facestream.redaction import redact
 from facestream_producer.capture import Capture, Shape
+from facestream_producer.device import is_device
 from facestream_producer.events import Events
 from facestream_producer.hooks import Hooks
-from facestream_producer.opening import open_source
+from facestream_producer.opening import expand, open_source
 from facestream_producer.source import Source
 
 # Files take turns when there are many: each has a decoder of its own.
@@ -51,27 +56,49 @@ class Session:
         *,
         depth: int | None = None,
         resume: bool = False,
+        resume_after: int = 0,
     ) -> None:
+        """`resume`: go on with an epoch that was cut short, if it is later than `resume_after`."""
         self._connection, self._shape, self._metrics, self._stop = connection, shape, metrics, stop
-        self._depth, self._resume = depth, resume
+        self._depth, self._resume, self._resume_after = depth, resume, resume_after
         self._events = Events()
 
+    def expand(self, texts: Sequence[str]) -> tuple[list[str], int]:
+        """What the texts stand for, and how many of them stand for nothing; the others go on."""
+        found: list[str] = []
+        failed = 0
+        for text in texts:
+            try:
+                found += expand([text])
+            except FacestreamError as error:
+                self._fail(text, error)
+                failed += 1
+        return found, failed
+
     def run(self, sources: Sequence[str], cameras: Sequence[str]) -> int:
-        with ThreadPoolExecutor(max_workers=FILES_AT_ONCE, thread_name_prefix="source") as pool:
+        # A device never ends, so it takes nobody's turn.
+        at_once = FILES_AT_ONCE + sum(map(is_device, sources))
+        with ThreadPoolExecutor(max_workers=at_once, thread_name_prefix="source") as pool:
             return sum(pool.map(self._carry, sources, cameras))
 
     def _carry(self, text: str, camera: str) -> bool:
         """True when the source failed, at the start or half-way; it was said then, and the others go on."""
+        if self._stop.is_set():
+            return False
         try:
             source = open_source(text)
             try:
                 return self._capture(text, source, camera)
             finally:
                 source.close()
-        except FacestreamError as error:
-            self._events.failed(text, str(error))
-            self._events.trouble(f"facestream: {error}")
+        except Exception as error:
+            self._fail(text, error)
             return True
+
+    def _fail(self, text: str, error: Exception) -> None:
+        said = str(error) if isinstance(error, FacestreamError) else _unexpected(error)
+        self._events.failed(redact(text), said)
+        self._events.trouble(f"facestream: {said}")
 
     def _capture(self, given: str, source: Source, camera: str) -> bool:
         epoch = self._begin(source, camera)
@@ -90,6 +117,7 @@ class Session:
         depth = self._depth or (LIVE_DEPTH if source.live else LOSSLESS_DEPTH)
         deadline = time.monotonic() + LEASE_SECONDS + 1
         fingerprint = "" if source.live else source.fingerprint()
+        resume = self._resume and read_ledger(self._connection, camera).epoch > self._resume_after
         while True:
             begun = Epoch.begin(
                 self._connection,
@@ -97,16 +125,23 @@ class Session:
                 live=source.live,
                 depth=depth,
                 fingerprint=fingerprint,
-                resume=self._resume,
+                resume=resume,
             )
             if isinstance(begun, Epoch):
                 return begun
             if time.monotonic() + begun > deadline:
                 raise UsageError(
-                    f"camera {camera} is being sent by another producer: choose another --camera"
+                    f"camera {camera} is being sent by another producer: wait for its end, or send under "
+                    "another name with facestream producer --camera"
                 )
             if self._stop.wait(begun):
                 return None
+
+
+def _unexpected(error: Exception) -> str:
+    if os.environ.get("FACESTREAM_DEBUG"):
+        traceback.print_exception(error)
+    return f"unexpected {type(error).__name__}: {redact(str(error))}; please report it"
 
 
 class _Both(Hooks):
