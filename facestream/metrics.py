@@ -30,6 +30,7 @@ def serve_metrics(registry: CollectorRegistry, port: int, host: str = "127.0.0.1
     """
     try:
         server, _ = start_http_server(port, addr=host, registry=registry)
-    except OSError as error:
-        raise SettingsError(f"--metrics-port {port}: {error.strerror}; choose another port") from None
+    except (OSError, OverflowError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "there is no such port"
+        raise SettingsError(f"--metrics-port {port}: {reason}; choose another port") from None
     return int(server.server_port)

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import IO, Self
 
+# -P: a redis.py among somebody's videos is not ours.
+FACESTREAM = (sys.executable, "-P", "-m", "facestream")
 FIRST_BACKOFF_SECONDS = 0.5
 MAX_BACKOFF_SECONDS = 30.0
 STABLE_SECONDS = 60.0
@@ -20,6 +22,8 @@ EARLY_SECONDS = 10.0
 GRACE_SECONDS = 10.0
 # A child that ends with one of these has said what is wrong, and would say it again.
 HOPELESS = (1, 2)
+# How `facestream` begins the line with which a command ends.
+LAST_WORDS = "facestream: "
 
 
 @dataclass(slots=True)
@@ -28,13 +32,16 @@ class Child:
     arguments: Sequence[str]
     restart: bool
     restart_arguments: Sequence[str]
+    may_end: bool
     on_line: Callable[[str], None] | None
     process: subprocess.Popen[str]
     started_at: float = field(default_factory=time.monotonic)
     backoff_seconds: float = FIRST_BACKOFF_SECONDS
+    has_started: bool = False
     early_deaths: int = 0
     restart_at: float | None = None
     restarts: int = 0
+    last_words: str = ""
     readers: list[threading.Thread] = field(default_factory=list)
 
     @property
@@ -42,14 +49,20 @@ class Child:
         """None while running, else the exit status, negative for a signal."""
         return self.process.poll()
 
+    def join_readers(self) -> None:
+        """Wait until all that an ended child had to say was heard."""
+        for reader in self.readers:
+            reader.join()
+
 
 class Supervisor:
     """Runs `facestream …` commands as children in sessions of their own, so that Ctrl-C reaches only us.
 
     Every child reads its standard input, which ends when this process does, however it dies. `tell` gets
-    one line at a time of what children and the supervisor have to say. A child that dies `give_up_after`
-    times within moments of its start is not started again; None never gives up. `on_restart` gets the name
-    of each child that was started again.
+    one line at a time of what children and the supervisor have to say; what several children die of is
+    said once. A child that dies `give_up_after` times within moments of its start is not started again;
+    None never gives up. One that has written to its standard output has started: being killed later on is
+    not held against it. `on_restart` gets the name of each child that was started again.
     """
 
     def __init__(
@@ -64,6 +77,7 @@ class Supervisor:
         self._tell = tell
         self._give_up_after = give_up_after
         self._environment = os.environ | environment
+        self._said: set[str] = set()
         self.children: dict[str, Child] = {}
 
     def start(
@@ -73,14 +87,16 @@ class Supervisor:
         *,
         restart: bool = False,
         restart_arguments: Sequence[str] | None = None,
+        may_end: bool = False,
         on_line: Callable[[str], None] | None = None,
     ) -> Child:
         """Start a command; `on_line` gets each line of its standard output.
 
-        `restart_arguments` take the place of `arguments` when it has to be started again.
+        `restart_arguments` take the place of `arguments` when it has to be started again. A child that
+        `may_end` is done when it ends with status 0; any other is started again then, too.
         """
         again = arguments if restart_arguments is None else restart_arguments
-        child = Child(name, arguments, restart, again, on_line, self._spawn(arguments))
+        child = Child(name, arguments, restart, again, may_end, on_line, self._spawn(arguments))
         self._listen(child)
         self.children[name] = child
         return child
@@ -91,12 +107,7 @@ class Supervisor:
         for child in self.children.values():
             if child.status is None:
                 continue
-            if (
-                not child.restart
-                or child.status in HOPELESS
-                or child.status == 0
-                or child.early_deaths == self._give_up_after
-            ):
+            if self._has_ended(child):
                 ended.append(child)
             elif child.restart_at is None:
                 self._plan_restart(child)
@@ -110,11 +121,6 @@ class Supervisor:
             child.restart = False
             if child.status is None:
                 child.process.terminate()
-
-    def _has_ended(self, child: Child) -> bool:
-        if not child.restart or child.status == 0:
-            return True
-        return child.status in HOPELESS or child.early_deaths == self._give_up_after
 
     def stop(self, grace_seconds: float = GRACE_SECONDS) -> None:
         """Ask every child to end, then make it."""
@@ -146,9 +152,16 @@ class Supervisor:
     ) -> None:
         self.kill()
 
+    def _has_ended(self, child: Child) -> bool:
+        if not child.restart or (child.may_end and child.status == 0):
+            return True
+        return child.status in HOPELESS or child.early_deaths == self._give_up_after
+
     def _plan_restart(self, child: Child) -> None:
         lasted_seconds = time.monotonic() - child.started_at
-        child.early_deaths = child.early_deaths + 1 if lasted_seconds < EARLY_SECONDS else 0
+        was_killed_at_work = child.has_started and (child.status or 0) < 0
+        is_early = lasted_seconds < EARLY_SECONDS and not was_killed_at_work
+        child.early_deaths = child.early_deaths + 1 if is_early else 0
         if child.early_deaths == self._give_up_after:
             self._tell(f"{child.name} died {child.early_deaths} times at its start: given up")
             return
@@ -161,7 +174,7 @@ class Supervisor:
     def _restart(self, child: Child) -> None:
         self._close(child)
         child.process = self._spawn(child.restart_arguments)
-        child.started_at, child.restart_at = time.monotonic(), None
+        child.started_at, child.restart_at, child.has_started = time.monotonic(), None, False
         child.restarts += 1
         if self._on_restart:
             self._on_restart(child.name)
@@ -169,7 +182,8 @@ class Supervisor:
 
     def _spawn(self, arguments: Sequence[str]) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, "-m", "facestream", *arguments, "--follow-stdin"],
+            # -P: a file of the user's folder named like one of our modules is not taken for it.
+            [sys.executable, "-P", "-m", "facestream", *arguments, "--follow-stdin"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -187,21 +201,28 @@ class Supervisor:
             for line in stream:
                 to(line.rstrip("\n"))
 
-        def ignore(_line: str) -> None:
-            pass
+        def hear(line: str) -> None:
+            child.has_started = True
+            if child.on_line:
+                child.on_line(line)
+
+        def pass_on(line: str) -> None:
+            if line.startswith(LAST_WORDS):
+                child.last_words = line
+                if line in self._said:
+                    return
+                self._said.add(line)
+            self._tell(line)
 
         child.readers = [
-            threading.Thread(
-                target=forward, args=(child.process.stdout, child.on_line or ignore), daemon=True
-            ),
-            threading.Thread(target=forward, args=(child.process.stderr, self._tell), daemon=True),
+            threading.Thread(target=forward, args=(child.process.stdout, hear), daemon=True),
+            threading.Thread(target=forward, args=(child.process.stderr, pass_on), daemon=True),
         ]
         for reader in child.readers:
             reader.start()
 
     def _close(self, child: Child) -> None:
-        for reader in child.readers:
-            reader.join()
+        child.join_readers()
         for stream in (child.process.stdin, child.process.stdout, child.process.stderr):
             if stream is not None and not stream.closed:
                 stream.close()

@@ -40,7 +40,9 @@ def worker(
     metrics_port: Annotated[
         int | None,
         typer.Option(
-            help="Serve Prometheus metrics here; worker i of N on this port + i, restarts on this port + N."
+            help="Serve Prometheus metrics here; worker i of N on this port + i, restarts on this port + N.",
+            min=0,
+            max=65535,
         ),
     ] = None,
     follow_stdin: FollowStdin = False,
@@ -74,10 +76,11 @@ def _run_one(
     from facestream.commands.options import require_redis
     from facestream.metrics import serve_metrics
     from facestream.signals import end_with_owner, stop_on_signals
+    from facestream_worker.hooks import Hooks
     from facestream_worker.leaving import leave_after
     from facestream_worker.loop import run
     from facestream_worker.metrics import PrometheusHooks
-    from facestream_worker.notices import Notices
+    from facestream_worker.notices import Notices, SignOfLife
     from facestream_worker.pipeline import Pipeline
 
     cv2.setNumThreads(1)
@@ -90,7 +93,9 @@ def _run_one(
         analyser = _load(settings, roles, engine)
         name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
         registry = CollectorRegistry()
-        hooks = [PrometheusHooks(registry), Notices(name, sys.stderr)]
+        hooks: list[Hooks] = [PrometheusHooks(registry), Notices(name, sys.stderr, greets=not follow_stdin)]
+        if follow_stdin:
+            hooks.append(SignOfLife(sys.stdout))
         if metrics_port is not None:
             serve_metrics(registry, metrics_port)
         taker = Taker(connection, name, Retention(settings.results_keep_seconds, settings.results_bytes))

@@ -12,18 +12,30 @@ from facestream_worker.pipeline import Settled
 QUIET_SECONDS = 10.0
 
 
+class SignOfLife(Hooks):
+    """Tells the process that started this one, on its standard output, that it has begun to work."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def joined(self, broker_forgot: bool) -> None:
+        print("ready", file=self._stream, flush=True)
+
+
 class Notices(Hooks):
     """One line per change on a stream; refusals at most one in QUIET_SECONDS, with how many were not said."""
 
-    def __init__(self, worker: str, stream: TextIO) -> None:
+    def __init__(self, worker: str, stream: TextIO, *, greets: bool = True) -> None:
         self._worker, self._stream = worker, stream
-        self._is_lost = False
+        self._is_lost, self._has_greeted = False, not greets
         self._unsaid, self._said_at = 0, float("-inf")
 
     def joined(self, broker_forgot: bool) -> None:
         if self._is_lost:
             self._say("the broker is back" + (", without its data" if broker_forgot else ""))
-        self._is_lost = False
+        elif not self._has_greeted:
+            self._say("ready for frames")
+        self._is_lost, self._has_greeted = False, True
 
     def adopted(self, frames: int) -> None:
         self._say(f"adopted {frames} frame{'s' if frames > 1 else ''} of a worker that died")
