@@ -19,7 +19,7 @@ MIB = 1 << 20
 class Settings(BaseSettings):
     """All settings with their defaults; docs/operations.md says what each is for."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="forbid", frozen=True)
 
     redis: SecretStr | None = None
     prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,32}$")] = "fs"
@@ -85,8 +85,9 @@ def load_settings(**overrides: Any) -> Settings:
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         name = str(first["loc"][0]) if first["loc"] else "settings"
-        option = f"--{name.replace('_', '-')} or {PREFIX}{name.upper()}"
-        raise SettingsError(f"{option}: {first['msg'].lower()}") from None
+        given = overrides.get(name) is not None
+        where = f"--{name.replace('_', '-')}" if given else f"{PREFIX}{name.upper()}"
+        raise SettingsError(f"{where}: {first['msg'].lower()}") from None
 
 
 def _refuse_unknown_variables() -> None:
