@@ -27,6 +27,7 @@ facestream run 'clips/*.mp4' photos/ --attributes gender,age --out results.jsonl
 facestream run demo:
 """
 
+FAILED = 1
 INTERRUPTED = 130
 
 
@@ -64,49 +65,68 @@ def run(
     metrics_port: Annotated[
         int | None,
         typer.Option(
-            help="Serve Prometheus metrics: worker i of N on this port + i, then producer and restarts."
+            help="Serve Prometheus metrics: worker i of N on this port + i, then producer and restarts.",
+            min=0,
+            max=65535,
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> int:
     from facestream.commands.options import parse_attributes
-    from facestream.runner.annotation import check_annotation
-    from facestream.runner.runner import Plan
+    from facestream.runner.annotation import check_places
+    from facestream.runner.output import READER_LEFT
+    from facestream.runner.runner import Plan, RunFailed
     from facestream.settings import load_settings
 
     settings = load_settings(redis=redis, max_side=max_side)
     parse_attributes(attributes)
-    check_annotation(sources, annotate)
+    check_places(sources, out, annotate)
     plan = Plan(sources, workers or _cores(), attributes, engine, out, metrics_port)
-    summary, failed = _carry_out(plan, settings, annotate)
-    _show(summary, as_json, to_stderr=str(out) == "-")
+    try:
+        summary, complete = _carry_out(plan, settings, annotate)
+    except RunFailed as error:
+        if str(error):
+            raise
+        return FAILED
+    if summary.tally.cameras or as_json:
+        _show(summary, as_json, to_stderr=str(out) == "-")
+    if summary.results_error == READER_LEFT:
+        return 0  # as any command whose output goes to head or less
     if summary.interrupted:
         return INTERRUPTED
-    return 1 if failed or summary.failures or not summary.every_frame_has_one_end else 0
+    failed = summary.tally.failures or summary.is_unfinished or not summary.every_frame_has_one_end
+    return FAILED if failed or not complete else 0
 
 
 def _carry_out(plan: Plan, settings: Settings, annotate: Path | None) -> tuple[Summary, bool]:
-    """The summary, and whether an output could not be written."""
+    """The summary, and whether everything wanted was written."""
     import contextlib
 
     from facestream.broker import EmbeddedBroker
-    from facestream.runner.annotation import annotate_all, results_for_annotation
+    from facestream.runner.annotation import annotate_all
+    from facestream.runner.output import open_results, passing_results
     from facestream.runner.progress import Progress
     from facestream.runner.runner import Runner
     from facestream.signals import stop_on_signals
 
     with contextlib.ExitStack() as stack:
         stop = stack.enter_context(stop_on_signals())
+        progress = Progress()
+        outputs = [open_results(plan.out, progress.say)] if plan.out else []
+        if annotate and not any(output.read_again for output in outputs):
+            outputs.append(passing_results(progress.say))
+        for output in outputs:
+            stack.callback(output.close)
         url = settings.redis_url or stack.enter_context(EmbeddedBroker(settings.broker_bytes)).url
-        kept = stack.enter_context(results_for_annotation(plan)) if annotate else plan
-        with Progress() as progress:
-            runner = Runner(kept, settings, url, progress, stop)
-            summary = runner.run()
-        if annotate and kept.out and not runner.output_failed and not stop.is_set():
-            summary.annotated = annotate_all(summary, kept.out, annotate, stop)
+        with progress:
+            summary = Runner(plan, settings, url, outputs, progress, stop).run()
         summary.results_path = str(plan.out) if plan.out else None
-        missing = annotate is not None and not summary.annotated
-        return summary, runner.output_failed or missing
+        summary.results_error = outputs[0].failed if plan.out else None
+        complete = not any(output.failed for output in outputs)
+        if annotate and not outputs[-1].failed and not stop.is_set():
+            complete &= annotate_all(summary, outputs[-1], annotate, stop)
+        summary.interrupted = stop.is_set()
+        return summary, complete
 
 
 def _cores() -> int:

@@ -2,60 +2,96 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import stat
 import sys
+import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TextIO
 
 from facestream.contract import ResultMap
 from facestream.errors import UsageError
 
+STDOUT = "-"
+READER_LEFT = "nobody reads it any more"
+
 
 class JsonLines:
-    """Appends results to a file or, for `-`, to standard output.
+    """Appends whole lines to an open file, whatever happens to the disk.
 
     A disk that fills up is said once and ends the writing, not the run: `failed` is then the reason.
+    `read_again`: the path under which a child that inherits `descriptor` finds what was written, None
+    for what cannot be read twice.
     """
 
-    def __init__(self, path: Path, tell: Callable[[str], None]) -> None:
-        self.path = path
+    def __init__(
+        self, name: str, descriptor: int, tell: Callable[[str], None], read_again: str | None = None
+    ) -> None:
+        self.name = name
+        self.descriptor = descriptor
+        self.read_again = read_again
         self.failed: str | None = None
         self._tell = tell
-        self._written = 0
-        self._file = self._open(path)
+        self._lines = self._bytes = 0
 
     def write(self, results: Iterable[ResultMap]) -> None:
-        if self.failed:
+        """Raises BrokenPipeError when this is a pipe that nobody reads any more."""
+        if self.failed is not None:
             return
         try:
             for result in results:
-                self._file.write(json.dumps(result, separators=(",", ":")) + "\n")
-                self._written += 1
-            self._file.flush()
+                self._write_line(json.dumps(result, separators=(",", ":")).encode() + b"\n")
+        except BrokenPipeError:
+            raise
         except OSError as error:
             self._fail(error)
 
     def close(self) -> None:
-        if self._file is not sys.stdout:
-            try:
-                self._file.close()
-            except OSError as error:
-                self._fail(error)
-
-    def _open(self, path: Path) -> TextIO:
-        if str(path) == "-":
-            return sys.stdout
+        if self.name == STDOUT:
+            return
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            return path.open("w", encoding="utf-8")
+            os.close(self.descriptor)
         except OSError as error:
-            raise UsageError(f"cannot write {path} ({error.strerror}): choose another --out") from None
+            self._fail(error)
+
+    def _write_line(self, line: bytes) -> None:
+        left = memoryview(line)
+        while left:
+            left = left[os.write(self.descriptor, left) :]
+        self._lines, self._bytes = self._lines + 1, self._bytes + len(line)
 
     def _fail(self, error: OSError) -> None:
-        if self.failed is None:
-            self.failed = error.strerror or str(error)
-            self._tell(
-                f"cannot write {self.path} any more ({self.failed}): {self._written} results are in it, "
-                "the rest goes on without it; free some space and run again"
-            )
+        if self.failed is not None:
+            return
+        self.failed = error.strerror or str(error)
+        with contextlib.suppress(OSError):  # in a pipe or a device the line that broke off stays
+            os.ftruncate(self.descriptor, self._bytes)
+        kept = f"{self._lines} results are there, the run goes on without"
+        self._tell(
+            f"facestream: cannot write {self.name} any more ({self.failed}): {kept}; "
+            "free some space and run again"
+        )
+
+
+def open_results(path: Path, tell: Callable[[str], None]) -> JsonLines:
+    """The results file, emptied, or standard output for `-`; raises UsageError for an unusable place."""
+    if str(path) == STDOUT:
+        sys.stdout.flush()
+        return JsonLines(STDOUT, sys.stdout.fileno(), tell)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not a file name"
+        raise UsageError(f"cannot write {path} ({reason}): choose another --out") from None
+    is_file = stat.S_ISREG(os.fstat(descriptor).st_mode)
+    return JsonLines(str(path), descriptor, tell, str(path) if is_file else None)
+
+
+def passing_results(tell: Callable[[str], None]) -> JsonLines:
+    """A results file without a name: it is gone with this process, however that ends."""
+    with tempfile.TemporaryFile() as file:
+        descriptor = os.dup(file.fileno())
+    return JsonLines("the passing results", descriptor, tell, f"/dev/fd/{descriptor}")

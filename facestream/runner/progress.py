@@ -56,6 +56,10 @@ class Progress:
             of = f" of {tally.length}" if tally.length else ""
             self.say(f"{done}{of} frames · {figures}")
 
+    def end(self) -> None:
+        """No more bars, and the cursor is back, whatever kills us next."""
+        self._bars.stop()
+
     def __enter__(self) -> Self:
         self._bars.start()
         return self
@@ -63,4 +67,4 @@ class Progress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._bars.stop()
+        self.end()

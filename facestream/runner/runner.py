@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import queue
 import threading
@@ -16,18 +17,23 @@ from facestream.bus.ledger import Ledger, read_ledgers, total
 from facestream.bus.tail import tail_rejects, tail_results
 from facestream.errors import FacestreamError
 from facestream.metrics import RestartCounter, serve_metrics
-from facestream.runner.output import JsonLines
+from facestream.runner.output import READER_LEFT, JsonLines
 from facestream.runner.progress import Progress
 from facestream.runner.summary import Summary
 from facestream.runner.tally import Tally
 from facestream.settings import Settings
-from facestream.supervisor import Child, Supervisor
+from facestream.supervisor import LAST_WORDS, Child, Supervisor, describe
 
 POLL_SECONDS = 0.1
 LEDGER_SECONDS = 0.25
 DRAIN_SECONDS = 10.0
+# Longer than it takes to adopt what a stuck worker holds.
+STALLED_SECONDS = 120.0
 IN_FLIGHT_AT_MOST = 16
+# What a worker held when it was killed comes back after seconds, in which the others finish so many.
+FINISHED_MEANWHILE = 512
 GIVE_UP_AFTER = 5
+STOPPING = "stopping: frames on their way are finished first; once more ends at once"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,21 +49,27 @@ class Plan:
 
 
 class RunFailed(FacestreamError):
-    """A run that could not go on; what its children said was already shown."""
+    """A run that could not go on. The message is empty when a child has said why, and it was shown."""
 
 
 class Runner:
     """One run against one broker. `stop` ends it cleanly: what is published still gets its results."""
 
     def __init__(
-        self, plan: Plan, settings: Settings, url: str, progress: Progress, stop: threading.Event
+        self,
+        plan: Plan,
+        settings: Settings,
+        url: str,
+        outputs: Sequence[JsonLines],
+        progress: Progress,
+        stop: threading.Event,
     ) -> None:
-        self._plan, self._settings, self._progress, self._stop = plan, settings, progress, stop
+        self._plan, self._outputs, self._progress, self._stop = plan, outputs, progress, stop
         self._connection = Connection(url, prefix=settings.prefix, partitions=settings.partitions)
         self._results, self._rejects = tail_results(self._connection), tail_rejects(self._connection)
         self._before = {ledger.camera: ledger for ledger in read_ledgers(self._connection)}
-        self.tally = Tally(window=max(64, 4 * (IN_FLIGHT_AT_MOST + plan.workers * settings.batch)))
-        self._out = JsonLines(plan.out, progress.say) if plan.out else None
+        in_flight = IN_FLIGHT_AT_MOST + plan.workers * settings.batch
+        self.tally = Tally(4 * in_flight, 4 * in_flight + FINISHED_MEANWHILE * plan.workers)
         self._events: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         restarts = RestartCounter()
         if plan.metrics_port is not None:
@@ -67,6 +79,9 @@ class Runner:
         )
         self._ledger, self._ledger_at = Ledger(), 0.0
         self._drain_until: float | None = None
+        self._ended, self._ended_at = -1, 0.0
+        self._is_our_broker = settings.redis_url is None
+        self._is_stopping = False
 
     def run(self) -> Summary:
         """Run to the end of the sources, or to the request to stop."""
@@ -75,14 +90,10 @@ class Runner:
             while self._has_work():
                 self._follow()
             self._write(self.tally.flush())
+            if self._is_our_broker and not self._ledger.in_flight:
+                self._children.kill()  # with empty hands, and their broker goes too: nothing to wait for
             self._children.stop()
-        if self._out:
-            self._out.close()
         return self._summarise()
-
-    @property
-    def output_failed(self) -> bool:
-        return self._out is not None and self._out.failed is not None
 
     def _start(self) -> None:
         plan, ports = self._plan, self._ports()
@@ -90,20 +101,27 @@ class Runner:
             arguments = ["worker", "--attributes", plan.attributes, "--engine", plan.engine, *ports(number)]
             self._children.start(f"worker-{number}", arguments, restart=True)
         arguments = ["producer", *plan.sources, "--attributes", plan.attributes, *ports(plan.workers)]
+        before = max((ledger.epoch for ledger in self._before.values()), default=0)
         self._producer = self._children.start(
             "producer",
             arguments,
             restart=True,
-            restart_arguments=[*arguments, "--resume"],
-            on_line=lambda line: self._events.put(json.loads(line)),
+            # Only what this run began is gone on with: a file may have been sent by an earlier one.
+            restart_arguments=[*arguments, "--resume", "--resume-after", str(before)],
+            may_end=True,
+            on_line=self._note,
         )
+
+    def _note(self, line: str) -> None:
+        with contextlib.suppress(ValueError):  # killed in the middle of a word, it says it again
+            self._events.put(json.loads(line))
 
     def _has_work(self) -> bool:
         """Whether anything may still come: until the producer is done and nothing is in flight."""
         ended = self._children.check()
         self._refuse_hopeless(ended)
         if self._stop.is_set():
-            self._children.ask_to_end(self._producer)
+            self._begin_to_stop()
         if self._producer not in ended:
             return True
         if self._drain_until is None:
@@ -112,15 +130,31 @@ class Runner:
         self._hear()
         return not self._is_drained()
 
+    def _begin_to_stop(self) -> None:
+        if not self._is_stopping:
+            self._is_stopping = True
+            self._progress.end()
+            self._progress.say(STOPPING)
+        self._children.ask_to_end(self._producer)
+
     def _is_drained(self) -> bool:
         """Every published frame has ended and every result was read; or, asked to stop, time is up."""
         self._look(0.02)
         if self._ledger.in_flight:
-            return self._stop.is_set() and time.monotonic() > (self._drain_until or 0)
+            return self._is_out_of_time()
         while results := self._results.read(0.001):
             self._write(self.tally.add(results))
         self._count_rejects()
         return True
+
+    def _is_out_of_time(self) -> bool:
+        """Whether what is in flight is not waited for any longer: it shows in the summary."""
+        now, ended = time.monotonic(), self._ledger.results + sum(self._ledger.dropped.values())
+        if ended != self._ended:
+            self._ended, self._ended_at = ended, now
+        if self._stop.is_set():
+            return now > (self._drain_until or 0)
+        return now > self._ended_at + STALLED_SECONDS
 
     def _follow(self) -> None:
         """A moment of the run: what the producer said, what results came, how far it is."""
@@ -152,19 +186,37 @@ class Runner:
     def _write(self, results: Any) -> None:
         """Results must be drawn from the tally even when nobody keeps them."""
         ready = list(results)
-        if self._out:
-            self._out.write(ready)
+        for output in self._outputs:
+            try:
+                output.write(ready)
+            except BrokenPipeError:
+                output.failed = READER_LEFT
+                self._stop.set()
 
     def _refuse_hopeless(self, ended: list[Child]) -> None:
         for child in ended:
-            if child is not self._producer and child.status != 0:
-                raise RunFailed(f"{child.name} cannot start; what it said is above")
+            if child is not self._producer:
+                raise RunFailed("" if self._has_said_why(child) else _last_sign(child))
+
+    def _has_said_why(self, child: Child) -> bool:
+        child.join_readers()
+        return bool(child.last_words) or child.early_deaths == GIVE_UP_AFTER
 
     def _ports(self) -> Callable[[int], list[str]]:
         base = self._plan.metrics_port
         return lambda number: [] if base is None else ["--metrics-port", str(base + number)]
 
+    def _blame_producer(self) -> None:
+        """A producer that failed for a reason of its own, not for a source's, fails the run."""
+        producer, failed = self._producer, self.tally.failed
+        if self._stop.is_set() or producer.status == 0 or (producer.status == 1 and self.tally.failures):
+            return
+        failed["producer"] = producer.last_words.removeprefix(LAST_WORDS) or _last_sign(producer)
+        if not self._has_said_why(producer):
+            self._progress.say(f"{LAST_WORDS}{_last_sign(producer)}")
+
     def _summarise(self) -> Summary:
+        self._blame_producer()
         before = total(
             self._before[name]
             for name in {run.camera for run in self.tally.cameras.values()} & self._before.keys()
@@ -181,8 +233,11 @@ class Runner:
             workers=self._plan.workers,
             restarts=sum(child.restarts for child in self._children.children.values()),
             interrupted=self._stop.is_set(),
-            results_path=str(self._plan.out) if self._plan.out else None,
         )
+
+
+def _last_sign(child: Child) -> str:
+    return f"{child.name} ended ({describe(child.status)}) without saying why"
 
 
 def _environment(settings: Settings, url: str) -> dict[str, str]:

@@ -28,6 +28,7 @@ class Summary:
     restarts: int
     interrupted: bool
     results_path: str | None = None
+    results_error: str | None = None
     annotated: list[str] = field(default_factory=list)
 
     @property
@@ -70,16 +71,16 @@ class Summary:
             "workers": self.workers,
             "restarts": self.restarts,
             "interrupted": self.interrupted,
-            "failed": self.failures,
+            "failed": self.tally.failures,
             "results_path": self.results_path,
+            "results_error": self.results_error,
             "annotated": self.annotated,
         }
 
     @property
-    def failures(self) -> dict[str, str]:
-        """Sources that failed at the start or broke off, and why."""
-        broken = {run.given: run.error for run in self.tally.cameras.values() if run.error}
-        return self.tally.failed | broken
+    def is_unfinished(self) -> bool:
+        """Whether sources were left before their end without anybody asking this run to stop."""
+        return bool(self.dropped.get("shutdown")) and not self.interrupted
 
     def to_table(self) -> Table:
         table = Table(show_header=False, box=None, pad_edge=False, padding=(0, 2, 0, 0))
@@ -114,10 +115,13 @@ class Summary:
         if results:
             ages = [f"p{share} {tally.age_ms(share / 100)} ms" for share in (50, 95, 99)]
             rows.append(("age", ", ".join(ages) + "  (from capture to result)"))
+        if self.is_unfinished:
+            rows.append(("NOT FINISHED", "the producer was asked to end from outside"))
         if self.restarts:
             rows.append(("restarts", str(self.restarts)))
-        if self.results_path:
-            rows.append(("results in", self.results_path))
+        if self.results_path and self.results_path != "-":
+            error = f"  (NOT COMPLETE: {self.results_error})" if self.results_error else ""
+            rows.append(("results in", self.results_path + error))
         rows += [("annotated", path) for path in self.annotated]
         return rows
 

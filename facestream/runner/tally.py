@@ -32,9 +32,13 @@ class CameraRun:
 
 
 class Tally:
-    """Counts the results and rejects of this run's epochs; others on the same broker are passed over."""
+    """Counts the results and rejects of this run's epochs; others on the same broker are passed over.
 
-    def __init__(self, window: int) -> None:
+    window, lossless_window: how many results may wait for one that is missing, of a live source and of any
+    other: a live one drops many and nobody wants to wait, another drops next to none and keeps its order.
+    """
+
+    def __init__(self, window: int, lossless_window: int) -> None:
         self.cameras: dict[tuple[str, int], CameraRun] = {}
         self.failed: dict[str, str] = {}
         self.faces = 0
@@ -43,7 +47,7 @@ class Tally:
         self.reject_examples: dict[str, str] = {}
         self.ages_ms: Counter[int] = Counter()
         self.first_us, self.last_us = 0, 0
-        self._window = window
+        self._window, self._lossless_window = window, lossless_window
         self._strays: list[ResultMap] = []
 
     def hear(self, event: dict[str, Any]) -> None:
@@ -84,6 +88,11 @@ class Tally:
             yield from run.in_order.flush()
 
     @property
+    def failures(self) -> dict[str, str]:
+        """Sources that failed at the start or broke off, and why."""
+        return self.failed | {run.given: run.error for run in self.cameras.values() if run.error}
+
+    @property
     def results(self) -> int:
         return sum(run.results for run in self.cameras.values())
 
@@ -113,7 +122,8 @@ class Tally:
     def _begin(self, event: dict[str, Any]) -> None:
         key = event["camera"], event["epoch"]
         if key not in self.cameras:
-            order = InOrder(self._window, event["first_seq"])
+            window = self._window if event["live"] else self._lossless_window
+            order = InOrder(window, event["first_seq"])
             self.cameras[key] = CameraRun(*key, event["given"], event["live"], event["length"], order)
 
     def _count(self, run: CameraRun, result: ResultMap) -> Iterator[ResultMap]:
