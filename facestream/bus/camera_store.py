@@ -81,10 +81,13 @@ class CameraStore:
         if not self._connection.call("camera_state", [self.states], [camera, packed, 2 * MAX_CAMERAS]):
             raise self._foreign(self.states)
 
-    def producers(self, lapse_ms: int, action: str = "", producer: str = "") -> list[str]:
-        """Who is alive, after `producer` has said that it is (`beat`) or that it goes (`leave`)."""
-        arguments = [lapse_ms, MAX_PRODUCERS, action, producer]
-        names = self._connection.call("beat", [self._producers], arguments)
+    def beat(self, lapse_ms: int, action: str, producer: str) -> None:
+        """`producer` says that it is alive (`beat`) or that it goes (`leave`)."""
+        if not self._connection.call("beat", [self._producers], [lapse_ms, MAX_PRODUCERS, action, producer]):
+            raise self._foreign(self._producers)
+
+    def alive(self, lapse_ms: int) -> list[str]:
+        names = self._connection.call("alive", [self._producers], [lapse_ms, MAX_PRODUCERS])
         return sorted(name.decode(errors="replace") for name in names)
 
     def scan(

@@ -26,7 +26,7 @@ MAX_BLOCK_SECONDS = 2.0
 RETRY_SECONDS = 3.0
 CLUSTER_PARTITIONS = 48
 # The broker holds these to it, so that a user who may only read may run them.
-READ_ONLY = frozenset({"look", "muster", "survey"})
+READ_ONLY = frozenset({"alive", "entry", "look", "muster", "roster", "survey"})
 
 
 @dataclass(frozen=True, slots=True)

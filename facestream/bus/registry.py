@@ -27,6 +27,7 @@ from facestream.names import check_camera_name
 from facestream.redaction import redact
 
 LAPSE_SECONDS: Final = 5.0
+_LAPSE_MS: Final = round(LAPSE_SECONDS * 1000)
 # Writers that meet take turns; as many in a row mean that something else is wrong.
 _ATTEMPTS: Final = 50
 _PRODUCER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}")
@@ -166,23 +167,23 @@ class Registry:
         return dict(packed)
 
     def beat(self, producer: str) -> Names:
-        """Say that this producer is alive; who is, itself among them. Passes while the broker is full."""
+        """Say that this producer is alive; who is, itself among them. Passes while the broker is full.
+
+        Raises UsageError for a name that is none.
+        """
         if not _PRODUCER.fullmatch(producer):
             raise UsageError(
                 f"{redact(producer)[:40]!r} is no producer's name: letters, digits and . _ : @ -"
             )
-        return self._alive("beat", producer)
+        self._store.beat(_LAPSE_MS, "beat", producer)
+        return self.alive()
 
     def leave(self, producer: str) -> None:
-        self._alive("leave", producer)
+        self._store.beat(_LAPSE_MS, "leave", producer)
 
     def alive(self) -> Names:
         """The producers heard of within LAPSE_SECONDS of the broker's clock, by name."""
-        return self._alive()
-
-    def _alive(self, action: str = "", producer: str = "") -> Names:
-        names = self._store.producers(round(LAPSE_SECONDS * 1000), action, producer)
-        return [name for name in names if _PRODUCER.fullmatch(name)]
+        return [name for name in self._store.alive(_LAPSE_MS) if _PRODUCER.fullmatch(name)]
 
     def _entry(self, name: str) -> tuple[Entry, str]:
         """A camera's entry, and the sha1 it is known again by."""
