@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import struct
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
@@ -15,6 +18,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+from facestream.broker import EmbeddedBroker
+from facestream.bus.connection import Connection
+from facestream.bus.keys import partition_tag
+from facestream.bus.ledger import read_ledger, settle
 from facestream.contract import (
     MAX_HEADER_BYTES,
     DropReason,
@@ -22,6 +29,7 @@ from facestream.contract import (
     FrameHeader,
     RejectMap,
     ResultMap,
+    SourceDrop,
     describe_result,
     pack_reject,
     pack_result,
@@ -30,7 +38,7 @@ from facestream.contract import (
 )
 from facestream.errors import FrameRefused
 from facestream_models.faces import Estimates, Faces, Labels
-from support.bus import header
+from support.bus import begin, header, publish, result_of, take, worker
 
 HERE = Path(__file__).parent
 KINDS = ("header", "result", "reject")
@@ -437,3 +445,103 @@ def test_numbers_larger_than_a_float_are_still_numbers() -> None:
     huge = struct.unpack(">d", struct.pack(">d", 1e308))[0]
     face = fields["faces"][0] | {"box": [2**64 - 1, huge, 0, 0]}
     assert unpack_result(msgpack.packb(fields | {"faces": [face]}))["faces"][0]["box"][1] == huge
+
+
+# The document
+
+DOCUMENT = (HERE.parent / "docs" / "contract.md").read_text()
+
+
+def section(heading: str) -> str:
+    return DOCUMENT.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+
+
+def rows(heading: str) -> list[list[str]]:
+    """The cells of all tables of a section."""
+    lines = [line.strip("|").split("|") for line in section(heading).splitlines() if line.startswith("| `")]
+    return [[cell.strip() for cell in line] for line in lines]
+
+
+def names(cell: str) -> list[str]:
+    return re.findall(r"`([^`]+)`", cell)
+
+
+@pytest.mark.parametrize("kind", ["header", "reject"])
+def test_the_document_tells_every_field_and_whether_it_is_required(kind: str) -> None:
+    told = {names(row[0])[0]: row[2] == "yes" for row in rows(kind.capitalize())}
+    fields = cast(dict[str, Any], SCHEMAS[kind].schema)
+    assert told == {name: name in fields["required"] for name in fields["properties"]}
+
+
+def test_the_document_tells_every_field_of_a_result() -> None:
+    told = {name for row in rows("Result") for name in names(row[0])}
+    fields = cast(dict[str, Any], SCHEMAS["result"].schema)
+    face = fields["$defs"]["face"]["properties"]
+    assert told == {*fields["properties"], *face, *face["attributes"]["properties"]}
+    assert set(fields["required"]) == set(fields["properties"])
+
+
+def test_the_document_tells_every_reason_and_where() -> None:
+    told = {names(row[0])[0]: row[1] for row in rows("Where frames end")}
+    assert list(told) == [*SourceDrop, *DropReason]
+    assert {reason for reason, where in told.items() if where == "source"} == set(SourceDrop)
+
+
+def test_the_document_tells_every_key(connection: Connection) -> None:
+    keys = connection.keys
+    told = {names(row[0])[0] for row in rows("Keys")}
+    base = keys.base(0)
+    known = {
+        keys.frames("<camera>"),
+        keys.unread("<camera>"),
+        keys.ledger("<camera>"),
+        keys.held(0, "<worker>"),
+    }
+    known |= {keys.cameras(0), keys.ready(0), keys.orphans(0), keys.workers(0), keys.sweeper(0)}
+    known |= {keys.results(0), keys.rejects(0)}
+    assert told == {key.replace(base, "fs:{tag}:") for key in known} | {"fs:meta"}
+
+
+def test_the_document_tells_every_field_of_the_ledger(connection: Connection) -> None:
+    epoch = begin(connection, "cam", live=True, depth=1)
+    epoch.totals.capture()
+    epoch.totals.drop(SourceDrop.FPS_LIMIT)
+    publish(epoch, 3)
+    taker = worker(connection)
+    taker.commit([result_of(delivery) for delivery in take(taker)])
+    epoch.report(ended=True)
+    begin(connection, "cam").report()
+    connection.read("XDEL", connection.keys.frames("cam"), "0-1")
+    connection.read("HINCRBY", connection.keys.ledger("cam"), "published", 1)
+    settle(connection, "cam", "on purpose")
+    found = {name.decode() for name in connection.read("HKEYS", connection.keys.ledger("cam"))}
+    told = {names(row[0])[0].split("<")[0] for row in rows("Ledger")}
+    assert {re.sub(r"(src:|drop:|age:).*", r"\1", name) for name in found} <= told
+    assert told - {re.sub(r"(src:|drop:|age:).*", r"\1", name) for name in found} <= {"src:"}
+
+
+def test_the_document_tells_the_tags_of_three_partitions() -> None:
+    assert "`3`, `1`, `0` for three" in section("Keys")
+    assert [partition_tag(partition, 3) for partition in range(3)] == ["3", "1", "0"]
+
+
+def test_the_documents_ten_lines_read_results(broker: EmbeddedBroker, connection: Connection) -> None:
+    code = section("Reading results").split("```python\n")[1].split("```")[0]
+    assert len(code.splitlines()) <= 10
+    publish(begin(connection, "cam"), 3)
+    taker, results = worker(connection), connection.keys.results(0)
+    for delivery in take(taker, 3):
+        taker.commit([result_of(delivery)])
+    again = connection.read("XRANGE", results, "-", "+", "COUNT", 1)[0][1][b"r"]
+    connection.read("XADD", results, "*", "r", again)
+    code = code.replace("redis://localhost:6379/0", broker.url).replace("fs:{0}:results", results)
+    ran = subprocess.run(
+        [sys.executable, "-c", code.replace("block=2000", "block=10")],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    epoch = str(read_ledger(connection, "cam").epoch)
+    assert [line.split(" ", 3) for line in ran.stdout.splitlines()] == [
+        ["cam", epoch, str(seq), "[]"] for seq in range(3)
+    ]
