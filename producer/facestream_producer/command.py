@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
 from facestream.commands.parameters import FollowStdin, Redis
 
-HELP = """Capture files, folders of images or a device, and publish every frame to the broker.
+if TYPE_CHECKING:
+    import threading
+
+    from facestream.bus.connection import Connection
+    from facestream.settings import Settings
+    from facestream_producer.capture import Shape
+    from facestream_producer.hooks import Hooks
+
+HELP = """Capture cameras or files, and publish their frames to the broker.
+
+Without a source it attaches the registered cameras (`facestream cameras`), sharing them with every other
+producer that does so. With sources it captures those: files, folders of images, or a device.
 
 A file is lossless: it waits for the workers, and every frame that decodes gets a result. A device
 is live: what the workers cannot take in time is dropped and counted.
@@ -23,12 +34,19 @@ def register(app: typer.Typer) -> None:
 
 def producer(
     sources: Annotated[
-        list[str], typer.Argument(help="Files, folders, quoted globs, a device such as /dev/video0, or demo:")
-    ],
+        list[str] | None,
+        typer.Argument(
+            metavar="[SOURCE]…",
+            help="Files, folders, quoted globs, a device such as /dev/video0, or demo:; none: the registry.",
+        ),
+    ] = None,
     redis: Redis = None,
     camera: Annotated[
         str | None, typer.Option(help="The camera's name, for a single source; a file's own name otherwise.")
     ] = None,
+    max_cameras: Annotated[
+        int, typer.Option(help="Of the registry, hold so many cameras at most.", min=1, max=10_000)
+    ] = 100,
     attributes: Annotated[
         str | None, typer.Option(help="What workers shall say of each face; all they can unless given.")
     ] = None,
@@ -54,7 +72,6 @@ def producer(
     from facestream.signals import end_with_owner, stop_on_signals
     from facestream_producer.capture import Shape
     from facestream_producer.metrics import PrometheusHooks
-    from facestream_producer.session import Session, name_cameras
 
     settings = load_settings(redis=redis, max_side=max_side)
     roles = None if attributes is None else parse_attributes(attributes)
@@ -68,17 +85,86 @@ def producer(
         registry = CollectorRegistry()
         if metrics_port is not None:
             serve_metrics(registry, metrics_port)
-        session = Session(
-            connection,
-            shape,
-            PrometheusHooks(registry),
-            stop,
-            depth=settings.depth,
-            resume=resume,
-            resume_after=resume_after,
-        )
-        found, failed = session.expand(sources)
-        if found:
-            failed += session.run(found, name_cameras(found, camera))
+        metrics = PrometheusHooks(registry)
+        if sources:
+            again = Again(resume, resume_after)
+            failed = _carry_sources(sources, camera, connection, shape, metrics, settings, again, stop)
+        else:
+            failed = _carry_registered(max_cameras, connection, shape, metrics, settings, stop)
         connection.close()
     return 1 if failed else 0
+
+
+class Again(NamedTuple):
+    """Whether to go on with an epoch that was cut short, and later than which one."""
+
+    resume: bool
+    after: int
+
+
+def _carry_sources(
+    sources: list[str],
+    camera: str | None,
+    connection: Connection,
+    shape: Shape,
+    metrics: Hooks,
+    settings: Settings,
+    again: Again,
+    stop: threading.Event,
+) -> int:
+    """To the end of the sources; how many failed."""
+    from facestream_producer.session import Session, name_cameras
+
+    session = Session(
+        connection,
+        shape,
+        metrics,
+        stop,
+        depth=settings.depth,
+        resume=again.resume,
+        resume_after=again.after,
+    )
+    found, failed = session.expand(sources)
+    if found:
+        failed += session.run(found, name_cameras(found, camera))
+    return failed
+
+
+def _carry_registered(
+    max_cameras: int,
+    connection: Connection,
+    shape: Shape,
+    metrics: Hooks,
+    settings: Settings,
+    stop: threading.Event,
+) -> int:
+    """The registry's cameras, until asked to stop."""
+    import os
+    import secrets
+    import socket
+    import sys
+
+    from facestream.address_policy import AddressPolicy
+    from facestream.bus.registry import Registry
+    from facestream.commands.options import require_redis
+    from facestream_producer.fleet import Fleet
+
+    def say(line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
+
+    state_url = settings.state_redis_url or require_redis(settings)
+    name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
+    with Registry(state_url, prefix=settings.prefix, policy=AddressPolicy.of(settings)) as cameras:
+        fleet = Fleet(
+            connection,
+            cameras,
+            name,
+            shape,
+            metrics,
+            say,
+            stop,
+            max_cameras=max_cameras,
+            depth=settings.depth,
+        )
+        fleet.run()
+    return 0
