@@ -59,7 +59,9 @@ class Source(Protocol):
     clock: Clock
     length: int | None
     fps: float | None
-    corrupt: int
+
+    @property
+    def corrupt(self) -> int: ...
 
     def frames(self) -> Iterator[SourceFrame]:
         """Frames in presentation order; a source that is not live starts again on every call.
@@ -78,7 +80,8 @@ class Source(Protocol):
 class Skipping(Protocol):
     """A source that leaves out frames it received: `skipped` counts them by reason, ever growing."""
 
-    skipped: Counter[SourceDrop]
+    @property
+    def skipped(self) -> Counter[SourceDrop]: ...
 
 
 def now_us() -> int:
