@@ -12,6 +12,10 @@ from facestream.errors import FrameRefused
 
 Pixels = NDArray[np.uint8]
 
+# A progressive JPEG has about ten scans; each costs time for the whole picture, however few its bytes.
+MAX_SCANS = 64
+_SCAN = b"\xff\xda"
+
 
 def accept_header(delivery: Delivery, max_attempts: int) -> FrameHeader:
     """The frame's header; raises FrameRefused (poison, contract_error)."""
@@ -45,6 +49,8 @@ def decode_pixels(header: FrameHeader, delivery: Delivery) -> Pixels:
             DropReason.CONTRACT_ERROR,
             f"the JPEG is {width} x {height} where the header says {header.width} x {header.height}",
         )
+    if image.count(_SCAN) > MAX_SCANS:
+        raise FrameRefused(DropReason.DECODE_ERROR, f"a JPEG of more than {MAX_SCANS} scans")
     try:
         pixels: Pixels = simplejpeg.decode_jpeg(image, colorspace="BGR")
     except ValueError as error:

@@ -6,6 +6,7 @@ import time
 from typing import TextIO
 
 from facestream.errors import BusError
+from facestream.names import MAX_LENGTH, is_camera_name
 from facestream_worker.hooks import Hooks
 from facestream_worker.pipeline import Settled
 
@@ -52,9 +53,15 @@ class Notices(Hooks):
             self._unsaid += 1
             if time.monotonic() - self._said_at >= QUIET_SECONDS:
                 counted = f" ({self._unsaid} refused)" if self._unsaid > 1 else ""
-                camera = outcome.delivery.camera.decode(errors="replace")
+                camera = _shown(outcome.delivery.camera)
                 self._say(f"refused a frame of {camera}: {outcome.reason.value}{counted}")
                 self._unsaid, self._said_at = 0, time.monotonic()
 
     def _say(self, text: str) -> None:
         print(f"worker {self._worker}: {text}", file=self._stream, flush=True)
+
+
+def _shown(camera: bytes) -> str:
+    """A camera's name as a log may hold it: a stranger's may be anything, line breaks and escapes too."""
+    name = camera.decode(errors="replace")
+    return name if is_camera_name(name) else repr(name[:MAX_LENGTH])

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import cast
+from typing import NamedTuple, cast
 
 from facestream.bus.taker import Delivery, Outcome
 from facestream.contract import (
@@ -25,6 +25,15 @@ from facestream_models.stages import Stages
 from facestream_worker.accept import Pixels, accept_header, decode_pixels
 
 _ERROR_CHARACTERS = 300
+# So much is decoded at a time: one picture of the largest size, or a batch of ordinary ones.
+PIXELS_AT_ONCE = 100_000_000
+
+
+class Accepted(NamedTuple):
+    """A delivery whose header can be believed; its picture was not looked at yet."""
+
+    delivery: Delivery
+    header: FrameHeader
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,29 +64,35 @@ class Pipeline:
     def settle(self, batch: Sequence[Delivery]) -> Settled:
         """Exactly one outcome for every delivery."""
         settled = Settled([], [], Stages())
-        frames: list[Frame] = []
-        with settled.stages.measure("decode"):
-            for delivery in batch:
-                with self._refusing(delivery, settled):
-                    frames.append(self._accept(delivery))
-        if frames:
-            self._analyse(frames, settled)
+        accepted: list[Accepted] = []
+        for delivery in batch:
+            with self._refusing(delivery, settled):
+                accepted.append(Accepted(delivery, accept_header(delivery, self._max_attempts)))
+        for part in in_parts(accepted, PIXELS_AT_ONCE):
+            self._settle_part(part, settled)
         return settled
 
-    def _accept(self, delivery: Delivery) -> Frame:
-        header = accept_header(delivery, self._max_attempts)
-        return Frame(delivery, header, decode_pixels(header, delivery))
+    def _settle_part(self, part: Sequence[Accepted], settled: Settled) -> None:
+        stages, frames = Stages(), []
+        with stages.measure("decode"):
+            for delivery, header in part:
+                with self._refusing(delivery, settled):
+                    frames.append(Frame(delivery, header, decode_pixels(header, delivery)))
+        if frames:
+            self._analyse(frames, stages, settled)
+        for stage, seconds in stages.items():
+            settled.stages[stage] = settled.stages.get(stage, 0.0) + seconds
 
-    def _analyse(self, frames: list[Frame], settled: Settled) -> None:
+    def _analyse(self, frames: list[Frame], stages: Stages, settled: Settled) -> None:
         try:
-            found = self._find(frames, settled.stages)
+            found = self._find(frames, stages)
         except Exception:
             # One frame of the batch upsets a model: alone, each shows whether it is the one.
             for frame in frames:
                 with self._refusing(frame.delivery, settled):
                     self._analyse_alone(frame, settled)
             return
-        timings_ms = {stage: round(s * 1000 / len(frames), 3) for stage, s in settled.stages.items()}
+        timings_ms = {stage: round(s * 1000 / len(frames), 3) for stage, s in stages.items()}
         for frame, faces in zip(frames, found, strict=True):
             self._complete(frame, faces, timings_ms, settled)
 
@@ -133,3 +148,18 @@ class Pipeline:
         except FrameRefused:
             pass  # the header is what is wrong with it
         return Outcome(delivery, pack_reject(reject), reason=refusal.reason)
+
+
+def in_parts(accepted: Iterable[Accepted], pixels_at_once: int) -> Iterator[list[Accepted]]:
+    """The frames in order, together as many as have no more pixels than that; at least one at a time."""
+    part: list[Accepted] = []
+    pixels = 0
+    for each in accepted:
+        size = each.header.width * each.header.height
+        if part and pixels + size > pixels_at_once:
+            yield part
+            part, pixels = [], 0
+        part.append(each)
+        pixels += size
+    if part:
+        yield part
