@@ -128,13 +128,14 @@ def test_many_sources_at_once_each_keep_their_own_order(tmp_path: Path) -> None:
         "--out",
         "-",
         "--annotate",
-        tmp_path / "v.mp4",
+        tmp_path / "v[" / "b].mp4",
         "--workers",
         1,
     )
     assert_no_traceback(ended)
     assert ended.status == 0, ended.err
     assert "every frame has one end" in ended.err
+    assert "v[/b]-photos.mp4" in ended.err  # a name is no markup
     assert "apparent" not in ended.err  # nothing was labelled
 
     by_camera: dict[str, list[dict[str, Any]]] = {}
@@ -151,7 +152,7 @@ def test_many_sources_at_once_each_keep_their_own_order(tmp_path: Path) -> None:
         assert {tuple(result["models"]) for result in results} == {("detector",)}
     assert [result["height"] for result in by_camera["photos"]] == [65, 66, 74]
     for camera, results in by_camera.items():
-        assert frames_in(tmp_path / f"v-{camera}.mp4") == len(results)
+        assert frames_in(tmp_path / "v[" / f"b]-{camera}.mp4") == len(results)
 
 
 def test_the_demo_is_told_truly_and_again_on_a_real_server(

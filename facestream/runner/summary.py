@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 from facestream.bus.ledger import Ledger
 from facestream.runner.tally import Tally
@@ -87,7 +88,7 @@ class Summary:
         table.add_column(style="bold")
         table.add_column()
         for name, value in self._rows():
-            table.add_row(name, value)
+            table.add_row(name, Text(value))  # not markup: a file's name may hold brackets
         return table
 
     def _rows(self) -> list[tuple[str, str]]:
