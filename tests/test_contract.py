@@ -47,7 +47,7 @@ UNPACK: dict[str, Callable[[bytes], Any]] = {
     "result": unpack_result,
     "reject": unpack_reject,
 }
-bounded = settings(max_examples=150, deadline=None)
+bounded = settings(max_examples=80, deadline=None)
 
 whole = st.integers(0, 2**53)
 side = st.integers(1, 9_000)
@@ -272,7 +272,7 @@ anything = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.sampled_from(KINDS), st.data())
 def test_one_field_of_any_kind_is_read_or_refused(kind: str, data: st.DataObject) -> None:
     """And where it is read, it is what the schema allows; where it is refused, the schema forbids it."""

@@ -75,7 +75,7 @@ def test_a_repeated_result_is_left_out() -> None:
     assert rest(order) == []
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(st.integers(0, 40), max_size=80), st.integers(0, 8))
 def test_all_that_goes_in_comes_out_once(seqs: list[int], window: int) -> None:
     order = InOrder(window)
@@ -83,7 +83,7 @@ def test_all_that_goes_in_comes_out_once(seqs: list[int], window: int) -> None:
     assert sorted(out) == sorted(set(seqs))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.data(), st.integers(1, 30), st.integers(1, 8))
 def test_the_order_is_right_while_no_frame_is_overtaken_by_more_than_the_window(
     data: st.DataObject, frames: int, window: int

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from facestream.redaction import redact
 
-bounded = settings(max_examples=150, deadline=None)
+bounded = settings(max_examples=100, deadline=None)
 
 # A secret is looked for by these three letters, which no other part of the addresses holds.
 MARK = "ZQX"
