@@ -181,26 +181,31 @@ class LiveSource:
     def _packets(self, connection: Connection) -> Iterator[VideoPacket]:
         """What arrives; raises SourceError when nothing does any more."""
         packets = cast(_Packets, connection.container.demux(connection.stream))
-        began = time.monotonic()
+        failure: SourceError | None = None
         try:
             while not self._ended():
-                began = time.monotonic()
+                asked = time.monotonic()
                 packet = next(packets, None)
+                waited = time.monotonic() - asked
                 if packet is None or not packet.size:
-                    raise ended(self._url)
+                    failure = ended(self._url)
+                    break
                 yield packet
+                # FFmpeg's parser holds the latest picture back, and gives it up when a read timed out.
+                if waited >= self._read_seconds:
+                    failure = self._silent()
+                    break
+        except ExitError:
+            failure = self._silent()
         except FFmpegError as error:
-            failure = self._read_failed(error, time.monotonic() - began)
-        else:
-            return
+            failure = explain(error, self._url)
         finally:
             packets.close()
-        raise failure
+        if failure is not None:
+            raise failure
 
-    def _read_failed(self, error: FFmpegError, seconds: float) -> SourceError:
-        if seconds >= self._read_seconds / 2 and isinstance(error, ExitError | TimeoutError):
-            return CameraStalled(f"{self._url} is connected, but sends nothing any more")
-        return explain(error, self._url)
+    def _silent(self) -> CameraStalled:
+        return CameraStalled(f"{self._url} is connected, but sends nothing any more")
 
     def _at_their_pace(
         self, packets: Iterator[VideoPacket], presentation: Presentation

@@ -1,6 +1,6 @@
-"""A real RTSP server on GStreamer, for the Python that Debian's `gi` belongs to; prints its port when it serves.
+"""A real RTSP server on GStreamer, for the Python that Debian's `gi` belongs to.
 
-    /usr/bin/python3 gst_rtsp_server.py clip.h264 --fps 25 --auth digest --user u --password-file -
+    RTSP_PASSWORD=p /usr/bin/python3 gst_rtsp_server.py clip.h264 --fps 25 --auth digest --user u
 
 The clip is raw H.264 whose every picture begins with an access unit delimiter. It is sent at its own
 pace, over and over, from where the clock stands: all who watch see the same picture.
@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import os
 import signal
-import sys
 import threading
 import time
 from pathlib import Path
@@ -95,7 +95,7 @@ def _split(stream: bytes) -> list[bytes]:
 
 
 def _protect(server: object, factory: object, options: argparse.Namespace) -> None:
-    password = sys.stdin.readline().rstrip("\n")
+    password = os.environ["RTSP_PASSWORD"]
     token = GstRtspServer.RTSPToken()
     token.set_string("media.factory.role", "viewer")
     auth = GstRtspServer.RTSPAuth.new()

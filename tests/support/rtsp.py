@@ -1,0 +1,155 @@
+"""Real RTSP servers on loopback that can be killed, started again, and frozen.
+
+Two of them: aio-rtsp-toolkit from PyPI, which is always there (TCP only, no passwords), and GStreamer's
+from Debian's packages, with basic and digest authentication, TCP and UDP, damaged and silent streams.
+Neither outlives this process, however that ends.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+
+import psutil
+
+from facestream import broker_watch
+from support.clips import make_clip
+from support.ports import free_port
+
+PATIENCE_SECONDS = 30.0
+SIZE = (320, 240)
+# Two seconds; twice eight bits' worth would not fit the number in every picture.
+CLIP_FRAMES = 50
+CLIP_FPS = 25
+DEBIAN_PYTHON = "/usr/bin/python3"
+GST_PACKAGES = (
+    "gir1.2-gst-rtsp-server-1.0",
+    "gir1.2-gstreamer-1.0",
+    "python3-gi",
+    "gstreamer1.0-plugins-base",
+    "gstreamer1.0-plugins-good",
+    "gstreamer1.0-plugins-bad",
+)
+
+
+class RtspServer:
+    """A server on a free port, serving a clip of numbered pictures over and over; `url` is where.
+
+    command: what starts it, with PORT where the port goes.
+    """
+
+    def __init__(self, command: list[str], path: str, environment: dict[str, str] | None = None) -> None:
+        self.port = free_port()
+        self.path = path
+        self._command = [part.replace("PORT", str(self.port)) for part in command]
+        self._environment = os.environ | (environment or {})
+        self._folder = tempfile.TemporaryDirectory(prefix="fsrtsp-")
+        self._log = Path(self._folder.name) / "log"
+        self.start()
+
+    @property
+    def url(self) -> str:
+        return self.url_with("")
+
+    def url_with(self, userinfo: str) -> str:
+        """The address; `userinfo` is `user:password`, percent-encoded."""
+        return f"rtsp://{userinfo + '@' if userinfo else ''}127.0.0.1:{self.port}/{self.path}"
+
+    def start(self) -> None:
+        """Returns when it answers."""
+        scratch = tempfile.mkdtemp(dir=self._folder.name)
+        command = [sys.executable, "-I", "-S", broker_watch.__file__, scratch, *self._command]
+        with self._log.open("ab") as log:
+            self._watch = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=log, stderr=log, env=self._environment
+            )
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not self._answers():
+            if self._watch.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"the RTSP server did not start: {self._log.read_text()[-500:]}")
+            time.sleep(0.01)
+
+    def freeze(self) -> None:
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        """SIGKILL; returns when it is gone."""
+        self._signal(signal.SIGKILL)
+        self._watch.wait()
+        assert self._watch.stdin is not None
+        self._watch.stdin.close()
+
+    def restart(self) -> None:
+        self.kill()
+        self.start()
+
+    def close(self) -> None:
+        if self._watch.poll() is None:
+            self.kill()
+        self._folder.cleanup()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.close()
+
+    def _signal(self, number: signal.Signals) -> None:
+        with suppress(psutil.NoSuchProcess):
+            for server in psutil.Process(self._watch.pid).children():
+                server.send_signal(number)
+
+    def _answers(self) -> bool:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1.0) as probe:
+            probe.settimeout(1.0)
+            probe.sendall(f"OPTIONS rtsp://127.0.0.1:{self.port}/ RTSP/1.0\r\nCSeq: 1\r\n\r\n".encode())
+            return probe.recv(8) == b"RTSP/1.0"
+        return False
+
+
+def aio_server(folder: Path) -> RtspServer:
+    """The server from PyPI; each connection sees the clip in `folder` from its beginning."""
+    name = "clip.mp4"
+    if not (folder / name).exists():
+        make_clip(folder / name, frames=CLIP_FRAMES, size=SIZE, options={"bf": "0"})
+    program = shutil.which("rtsp-server", path=str(Path(sys.executable).parent))
+    assert program is not None, "aio-rtsp-toolkit is not installed: pip install --group dev"
+    command = [program, "-d", str(folder), "-H", "127.0.0.1", "-p", "PORT", "-cp", "0"]
+    return RtspServer(command, f"{name}?play_count=0")
+
+
+def gst_server(
+    folder: Path, *options: str, password: str = "", b_frames: int = 0, fps: int = CLIP_FPS
+) -> RtspServer:
+    """GStreamer's server; options as gst_rtsp_server.py has them, the user is `viewer`."""
+    clip = folder / f"clip-{b_frames}.h264"
+    if not clip.exists():
+        how = {"aud": "1", "bf": str(b_frames), "b-pyramid": "none"}
+        make_clip(clip, frames=CLIP_FRAMES, size=SIZE, options=how)
+    program = str(Path(__file__).parent / "gst_rtsp_server.py")
+    command = [DEBIAN_PYTHON, program, str(clip), "--port", "PORT", "--fps", str(fps), *options]
+    return RtspServer(command, "live", {"RTSP_PASSWORD": password})
+
+
+@functools.cache
+def gst_missing() -> str | None:
+    """Why GStreamer's server cannot be used here; None when it can."""
+    code = "import gi; gi.require_version('GstRtspServer', '1.0'); from gi.repository import GstRtspServer"
+    try:
+        done = subprocess.run([DEBIAN_PYTHON, "-c", code], capture_output=True, timeout=60, check=False)
+    except OSError:
+        return f"needs {DEBIAN_PYTHON}"
+    return None if done.returncode == 0 else f"needs GStreamer: apt-get install {' '.join(GST_PACKAGES)}"
