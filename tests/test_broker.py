@@ -210,3 +210,11 @@ def test_children_of_the_owner_do_not_keep_it(
     other.wait()
     assert not is_gone(first)
     assert not is_gone(second)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a process with its parent")
+def test_a_killed_watchdog_takes_the_server_with_it() -> None:
+    with EmbeddedBroker() as broker:
+        [server] = psutil.Process(broker._watch.pid).children()
+        broker._watch.kill()
+        wait_until(lambda: is_gone(server.pid), "the server ended")
