@@ -495,6 +495,8 @@ def test_the_document_tells_every_key(connection: Connection) -> None:
         keys.frames("<camera>"),
         keys.unread("<camera>"),
         keys.ledger("<camera>"),
+        keys.watch("<camera>"),
+        keys.tap("<camera>"),
         keys.held(0, "<worker>"),
     }
     known |= {keys.cameras(0), keys.ready(0), keys.orphans(0), keys.workers(0), keys.sweeper(0)}

@@ -47,6 +47,12 @@ class Keys:
     def ledger(self, camera: str) -> str:
         return f"{self.base(self.partition(camera))}ledger:{camera}"
 
+    def watch(self, camera: str) -> str:
+        return f"{self.base(self.partition(camera))}watch:{camera}"
+
+    def tap(self, camera: str) -> str:
+        return f"{self.base(self.partition(camera))}tap:{camera}"
+
     def cameras(self, partition: int) -> str:
         return self.base(partition) + "cameras"
 

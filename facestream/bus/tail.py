@@ -54,7 +54,7 @@ class Tail(Generic[T]):
     def _read(self, streams: list[str], *options: object) -> list[T]:
         after = [self._after[stream] for stream in streams]
         reply = self._connection.read("XREAD", "COUNT", _PAGE, *options, "STREAMS", *streams, *after)
-        return [item for stream, entries in _pairs(reply) for item in self._unpack_all(stream, entries)]
+        return [item for stream, entries in stream_pairs(reply) for item in self._unpack_all(stream, entries)]
 
     def _unpack_all(self, stream: str, entries: Entries) -> Iterator[T]:
         for entry, fields in entries:
@@ -80,7 +80,7 @@ def tail_rejects(connection: Connection, *, earlier: int = 0) -> Tail[RejectMap]
     return Tail(connection, [keys.rejects(p) for p in range(keys.partitions)], unpack_reject, earlier=earlier)
 
 
-def _pairs(reply: object) -> Iterator[tuple[str, Entries]]:
+def stream_pairs(reply: object) -> Iterator[tuple[str, Entries]]:
     """The driver's answer to XREAD, which is a dict or a list of pairs by protocol version."""
     pairs = reply.items() if isinstance(reply, dict) else reply or []
     for stream, entries in pairs:  # type: ignore[attr-defined]

@@ -6,10 +6,11 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from facestream.backoff import Backoff
 from facestream.bus.publisher import Epoch, Rewind, Totals
+from facestream.bus.tap import TapWriter
 from facestream.contract import FrameHeader, SourceDrop
 from facestream.errors import BusFull, BusUnavailable, FacestreamError, SourceError
 from facestream_producer.encoder import Encoded, Encoder
@@ -41,6 +42,7 @@ class Capture:
     ) -> None:
         self._source, self._epoch, self._shape, self._hooks, self._stop = source, epoch, shape, hooks, stop
         self._encoder = Encoder(max_side=shape.max_side, quality=shape.quality)
+        self._tap = TapWriter(epoch.connection, epoch.camera)
         self._corrupt = 0
         self._skipped: Counter[SourceDrop] = Counter()
         self._heartbeat_at = 0.0
@@ -139,8 +141,11 @@ class Capture:
 
     def _send(self, frame: SourceFrame, encoded: Encoded, held_since: float) -> None:
         def publish() -> None:
-            self._epoch.publish(self._header(frame, encoded, held_since), encoded.data)
+            header = self._header(frame, encoded, held_since)
+            self._epoch.publish(header, encoded.data)
             self._hooks.published(len(encoded.data))
+            # By the number it was given: one that was sent before, unknown to us, may have had the first.
+            self._tap.offer(replace(header, seq=self._epoch.next_seq - 1), encoded.data)
 
         if self._source.live:
             try:
