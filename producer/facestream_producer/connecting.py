@@ -173,7 +173,8 @@ def _explain_number(error: Exception, url: Address) -> SourceError:
     if number in (errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED):
         return CameraUnreachable(f"{url}: the connection was broken off")
     if number == errno.EIO:
-        return CameraUnreachable(f"{url} cannot be reached: check the host's name and the network")
+        where = "; where it redirects to is not followed" if url.scheme.startswith("http") else ""
+        return CameraUnreachable(f"{url} cannot be reached: check the host's name and the network{where}")
     if number == errno.EPROTONOSUPPORT:
         return SourceUnreadable(f"{url} does not offer this transport: try the other of tcp and udp")
     return SourceBroken(f"{url} cannot be read ({type(error).__name__})")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -24,6 +24,8 @@ from facestream_producer.upright import Uprighter
 STALE_SECONDS = 1.0
 LOST_SECONDS = 3.0
 _MOST_PENDING = 64
+# A scene that cuts often has more whole pictures than the stream keeps up.
+_KEY_GAPS = 6
 
 
 @dataclass(slots=True)
@@ -245,18 +247,18 @@ def _is_past(pts: int | None, shown: int, came_before: bool) -> bool:
     return came_before if pts is None else pts < shown
 
 
-@dataclass(slots=True)
 class _Keys:
-    """How far the stream's whole pictures are apart."""
+    """How far the stream's whole pictures were apart of late, at most."""
 
-    last_us: int | None = None
-    gap_us: int | None = None
+    def __init__(self) -> None:
+        self._last_us: int | None = None
+        self._gaps_us: deque[int] = deque(maxlen=_KEY_GAPS)
 
     def note(self, at_us: int | None) -> None:
-        if at_us is not None and self.last_us is not None:
-            self.gap_us = max(0, at_us - self.last_us)
-        self.last_us = at_us
+        if at_us is not None and self._last_us is not None:
+            self._gaps_us.append(max(0, at_us - self._last_us))
+        self._last_us = at_us
 
     def suffice(self, interval_us: float) -> bool:
         """Whether the whole pictures alone come often enough, so that no other need be decoded."""
-        return bool(self.gap_us) and 2 * (self.gap_us or 0) <= interval_us
+        return len(self._gaps_us) == _KEY_GAPS and 2 * max(self._gaps_us) <= interval_us

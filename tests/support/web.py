@@ -1,0 +1,126 @@
+"""Real HTTP servers on loopback that send pictures as network cameras do."""
+
+from __future__ import annotations
+
+import base64
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import av
+import cv2
+
+from support.clips import numbered
+
+BOUNDARY = "picture"
+FPS = 25
+HlsFiles = dict[str, bytes]
+
+
+@dataclass(slots=True)
+class WebCamera:
+    """Serves `files` by path, and at /mjpeg numbered pictures at `FPS` a second without end.
+
+    password: asked for everywhere, the user being `viewer`. asked: paths, in order.
+    """
+
+    files: dict[str, bytes] = field(default_factory=dict)
+    redirects: dict[str, str] = field(default_factory=dict)
+    password: str | None = None
+    asked: list[str] = field(default_factory=list)
+    url: str = ""
+    stop: threading.Event = field(default_factory=threading.Event)
+
+
+@contextmanager
+def web_camera(camera: WebCamera | None = None) -> Iterator[WebCamera]:
+    camera = camera or WebCamera()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(camera))
+    server.daemon_threads = True
+    camera.url = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    try:
+        yield camera
+    finally:
+        camera.stop.set()
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def hls_files(clip: Path, folder: Path, *, ends: bool = True) -> dict[str, bytes]:
+    """A clip cut into a playlist `/live.m3u8` and its segments."""
+    with (
+        av.open(str(clip)) as source,
+        av.open(
+            str(folder / "live.m3u8"),
+            "w",
+            format="hls",
+            options={"hls_time": "1", "hls_list_size": "0", "hls_segment_filename": str(folder / "s%d.ts")},
+        ) as playlist,
+    ):
+        stream = playlist.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                playlist.mux(packet)
+    files = {f"/{path.name}": path.read_bytes() for path in folder.iterdir() if path.suffix in (".ts", ".m3u8")}
+    if not ends:
+        files["/live.m3u8"] = files["/live.m3u8"].replace(b"#EXT-X-ENDLIST\n", b"")
+    return files
+
+
+def _handler(camera: WebCamera) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            camera.asked.append(self.path)
+            if camera.password is not None and not self._let_in(camera.password):
+                self.send_response(401)
+                self.send_header("WWW-Authenticate", 'Basic realm="camera"')
+                self.end_headers()
+            elif self.path in camera.redirects:
+                self.send_response(302)
+                self.send_header("Location", camera.redirects[self.path])
+                self.end_headers()
+            elif self.path == "/mjpeg":
+                self._send_pictures()
+            elif self.path in camera.files:
+                self._send_file(camera.files[self.path])
+            else:
+                self.send_error(404)
+
+        def _let_in(self, password: str) -> bool:
+            kind, _, given = self.headers.get("Authorization", "").partition(" ")
+            return kind == "Basic" and base64.b64decode(given) == f"viewer:{password}".encode()
+
+        def _send_file(self, body: bytes) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            if self.path.endswith(".m3u8"):
+                self.send_header("Content-Type", "application/vnd.apple.mpegurl")
+            self.end_headers()
+            self.wfile.write(body)
+
+        def _send_pictures(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", f"multipart/x-mixed-replace; boundary={BOUNDARY}")
+            self.end_headers()
+            began, number = time.monotonic(), 0
+            try:
+                while not camera.stop.wait(max(0.0, began + number / FPS - time.monotonic())):
+                    jpeg = cv2.imencode(".jpg", numbered(number % 50, 320, 240))[1].tobytes()
+                    head = f"--{BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
+                    self.wfile.write(head.encode() + jpeg + b"\r\n")
+                    number += 1
+            except OSError:
+                return
+
+        def log_message(self, *_arguments: object) -> None:
+            pass
+
+    return Handler
