@@ -182,8 +182,7 @@ class Supervisor:
 
     def _spawn(self, arguments: Sequence[str]) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            # -P: a file of the user's folder named like one of our modules is not taken for it.
-            [sys.executable, "-P", "-m", "facestream", *arguments, "--follow-stdin"],
+            [*FACESTREAM, arguments[0], "--follow-stdin", *arguments[1:]],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

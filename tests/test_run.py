@@ -61,9 +61,9 @@ def assert_whole(ended: Ended, frames: int) -> dict[str, Any]:
 
 
 def test_a_clip_becomes_results_in_order_and_a_video(tmp_path: Path) -> None:
-    clip, out, video = face_clip(tmp_path / "My Clip.mp4"), tmp_path / "new" / "r.jsonl", tmp_path / "a.mp4"
-    options = ["--attributes", "gender,age", "--workers", 2, "--json"]
-    summary = assert_whole(facestream("run", clip, "--out", out, "--annotate", video, *options), FRAMES)
+    clip, out, video = face_clip(tmp_path / "-My Clip.mp4"), tmp_path / "new" / "r.jsonl", tmp_path / "a.mp4"
+    options = ["--attributes", "gender,age", "--workers", 2, "--json", "--out", out, "--annotate", video]
+    summary = assert_whole(facestream("run", *options, "--", clip.name, cwd=tmp_path), FRAMES)
 
     results = results_of(out)
     assert [result["seq"] for result in results] == list(range(FRAMES))
@@ -71,7 +71,7 @@ def test_a_clip_becomes_results_in_order_and_a_video(tmp_path: Path) -> None:
     assert len({result["epoch"] for result in results}) == 1
     assert [result["pts_us"] for result in results] == [number * 40_000 for number in range(FRAMES)]
     for result in results:
-        assert (result["v"], result["camera"], result["source"]) == (1, "my-clip", "My Clip.mp4")
+        assert (result["v"], result["camera"], result["source"]) == (1, "my-clip", "-My Clip.mp4")
         assert (result["clock"], result["width"], result["height"]) == ("file", SIDE, SIDE)
         assert result["region"] == [0, 0, SIDE, SIDE]
         assert set(result["models"]) == {"detector", "gender", "age"}
@@ -89,7 +89,7 @@ def test_a_clip_becomes_results_in_order_and_a_video(tmp_path: Path) -> None:
     still = cv2.imread(str(tmp_path / "a.jpg"))
     assert still is not None
     assert still.shape == (SIDE, SIDE, 3)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["My Clip.mp4", "a.jpg", "a.mp4", "new"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["-My Clip.mp4", "a.jpg", "a.mp4", "new"]
 
 
 def assert_faces(faces: Sequence[dict[str, Any]]) -> None:

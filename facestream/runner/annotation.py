@@ -79,8 +79,8 @@ def annotate_all(summary: Summary, results: JsonLines, annotate: Path, stop: thr
 def _annotate(run: CameraRun, results: JsonLines, out: Path, still: Path, stop: threading.Event) -> bool:
     """Run `facestream annotate`, which shows its own progress; False when it failed or was stopped."""
     os.lseek(results.descriptor, 0, os.SEEK_SET)  # where /dev/fd shares its position with ours
-    arguments = [run.given, "--results", str(results.read_again), "--camera", run.camera]
-    arguments += ["--out", str(out), "--still", str(still), "--follow-stdin"]
+    arguments = ["--results", str(results.read_again), "--camera", run.camera, "--out", str(out)]
+    arguments += ["--still", str(still), "--follow-stdin", "--", run.given]
     process = subprocess.Popen(
         [*FACESTREAM, "annotate", *arguments],
         stdin=subprocess.PIPE,

@@ -100,14 +100,15 @@ class Runner:
         for number in range(plan.workers):
             arguments = ["worker", "--attributes", plan.attributes, "--engine", plan.engine, *ports(number)]
             self._children.start(f"worker-{number}", arguments, restart=True)
-        arguments = ["producer", *plan.sources, "--attributes", plan.attributes, *ports(plan.workers)]
+        options = ["--attributes", plan.attributes, *ports(plan.workers)]
         before = max((ledger.epoch for ledger in self._before.values()), default=0)
+        again = ["--resume", "--resume-after", str(before)]
         self._producer = self._children.start(
             "producer",
-            arguments,
+            ["producer", *options, "--", *plan.sources],
             restart=True,
             # Only what this run began is gone on with: a file may have been sent by an earlier one.
-            restart_arguments=[*arguments, "--resume", "--resume-after", str(before)],
+            restart_arguments=["producer", *options, *again, "--", *plan.sources],
             may_end=True,
             on_line=self._note,
         )

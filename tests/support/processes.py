@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from prometheus_client.parser import text_string_to_metric_families
 
 from support.bus import is_gone, wait_until
 
@@ -137,3 +139,28 @@ def _clean_environment() -> dict[str, str]:
         for name, value in os.environ.items()
         if name in kept or not name.startswith("FACESTREAM_")
     }
+
+
+def metrics_at(port: int) -> dict[str, float]:
+    """All samples of a Prometheus endpoint, named as `name{label=value}`."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as reply:
+        text = reply.read().decode()
+    samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+    return {sample.name + _labels(sample.labels): sample.value for sample in samples}
+
+
+def port_of(running: Command) -> int:
+    """The port a process listens on, which it chose itself."""
+    found: list[int] = []
+
+    def look() -> bool:
+        lines = psutil.Process(running.process.pid).net_connections("tcp")
+        found[:] = [line.laddr.port for line in lines if line.status == psutil.CONN_LISTEN]
+        return bool(found)
+
+    wait_until(look, "it listens")
+    return found[0]
+
+
+def _labels(labels: Mapping[str, str]) -> str:
+    return "".join(f"{{{name}={value}}}" for name, value in sorted(labels.items()))
