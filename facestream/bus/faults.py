@@ -38,7 +38,7 @@ def translated(address: str, user: str = "default", action: str = "connect") -> 
     except driver.InvalidResponse as error:
         raise BusRefused(_stranger(address, type(error).__name__)) from None
     except driver.RedisError as error:
-        if str(error).startswith(_NOT_THIS):
+        if any(sign in str(error) for sign in _NOT_THIS):
             raise BusRefused(_forbidden(address, user, action, error)) from None
         raise _by_prefix(address, error) from None
 
@@ -79,7 +79,7 @@ def _refused(address: str, error: Exception) -> str:
 
 def _forbidden(address: str, user: str, action: str, error: Exception) -> str:
     # After the script's name come its hash and line, of no use to whoever sets rights.
-    reason = _reason(error).partition(" script: ")[0]
+    reason = _reason(error).partition(" script: ")[0].removeprefix("ERR ")
     return (
         f"the broker at {address} does not let user {user!r} {action} ({reason}): "
         "docs/security.md has the rights each user needs; name another in --redis or FACESTREAM_REDIS"

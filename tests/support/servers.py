@@ -96,7 +96,11 @@ def running(
         }
         if tls:
             settings["tls-port"] = server.tls_port
-        command = [binary, *([config] if config else []), *_arguments({**settings, **(options or {})})]
+        chosen = dict(options or {})
+        # What a file brings in comes first: ports and the like are ours.
+        included = {"include": chosen.pop("include")} if "include" in chosen else {}
+        arguments = _arguments({**included, **settings, **chosen})
+        command = [binary, *([config] if config else []), *arguments]
         # The watch removes a folder of its own when it ends, and the server ends with it.
         scratch = tempfile.mkdtemp(dir=folder)
         watch = subprocess.Popen(
