@@ -21,6 +21,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from support.bus import is_gone, wait_until
 
 RUN_SECONDS = 60.0
+FACESTREAM = (sys.executable, "-m", "facestream")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +94,14 @@ class Command:
 
 @contextmanager
 def started(
-    *arguments: object, environment: Mapping[str, str] | None = None, **options: Any
+    *arguments: object,
+    program: Sequence[str] = FACESTREAM,
+    environment: Mapping[str, str] | None = None,
+    **options: Any,
 ) -> Iterator[Command]:
     """`facestream ARGUMENTS`, running; whatever is left of it at the end is killed."""
     folder = Path(tempfile.mkdtemp(prefix="fs-"))
-    command = [sys.executable, "-m", "facestream", *map(str, arguments)]
+    command = [*program, *map(str, arguments)]
     running = Command(command, folder, environment=dict(environment or {}), **options)
     family = [running.process.pid]
     try:
@@ -113,9 +117,9 @@ def started(
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def facestream(*arguments: object, environment: Mapping[str, str] | None = None, **options: Any) -> Ended:
-    """`facestream ARGUMENTS` to its end."""
-    with started(*arguments, environment=environment, **options) as running:
+def facestream(*arguments: object, **options: Any) -> Ended:
+    """`facestream ARGUMENTS` to its end; the options are those of `started`."""
+    with started(*arguments, **options) as running:
         return running.end()
 
 

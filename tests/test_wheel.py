@@ -1,0 +1,130 @@
+"""The wheel, in a clean environment and a folder full of decoys: what users install works."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import sysconfig
+import venv
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from support.portraits import PORTRAITS, weights
+from support.processes import Ended, assert_no_traceback, facestream
+from support.weights import _index_reachable as index_reachable
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """An environment with our wheel in it, and a folder of decoys to start from."""
+
+    wheel: Path
+    bin: Path
+    folder: Path
+
+    def facestream(self, *arguments: object) -> Ended:
+        return facestream(*arguments, program=[str(self.bin / "facestream")], cwd=self.folder)
+
+
+def pip(*arguments: object) -> None:
+    command = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", *map(str, arguments)]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    if done.returncode and not index_reachable():
+        pytest.skip("pip reaches no package index here, from which the build's own tools come")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    """Only our own wheel is installed anew; what it depends on is borrowed from this environment."""
+    weights()
+    home = tmp_path_factory.mktemp("wheel")
+    pip("wheel", "--no-deps", "--wheel-dir", home, ROOT)
+    [wheel] = home.glob("*.whl")
+    venv.create(home / "venv", symlinks=True)
+    python = home / "venv" / "bin" / "python"
+    pip("--python", python, "install", "--no-deps", "--no-index", wheel)
+    [site] = (home / "venv" / "lib").glob("python*/site-packages")
+    # Only .pth files of a site's own folder count: our editable install there is not seen from here.
+    (site / "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    return Installed(wheel, python.parent, make_decoys(home / "decoys"))
+
+
+def make_decoys(folder: Path) -> Path:
+    """What may well lie beside a user's videos; none of it may ever be imported."""
+    for name in ("worker", "models", "producer", "tracker", "console", "tests"):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "__init__.py").write_text("raise SystemExit('a decoy was imported')")
+    for name in ("redis", "av", "typing", "facestream_worker"):
+        (folder / f"{name}.py").write_text("raise SystemExit('a decoy was imported')")
+    return folder
+
+
+def names_in(wheel: Path) -> list[str]:
+    with zipfile.ZipFile(wheel) as archive:
+        return archive.namelist()
+
+
+def test_the_wheel_holds_what_is_needed(installed: Installed) -> None:
+    names = set(names_in(installed.wheel))
+    scripts = {f"facestream/scripts/{path.name}" for path in (ROOT / "facestream" / "scripts").glob("*.lua")}
+    assert len(scripts) >= 8
+    packages = ("facestream", "facestream_models", "facestream_producer", "facestream_worker")
+    needed = {f"{package}/py.typed" for package in packages} | scripts
+    needed |= {"facestream_models/catalogue.toml", "facestream/broker_watch.py"}
+    needed |= {
+        f"facestream_producer/portraits/{name}" for name in ("astronaut.png", "luispedro.jpg", "NOTICE")
+    }
+    assert needed - names == set()
+    [info] = {name.split("/")[0] for name in names if ".dist-info/" in name}
+    assert {f"{info}/licenses/LICENSE", f"{info}/licenses/NOTICE"} <= names
+
+
+def test_the_wheel_holds_nothing_else(installed: Installed) -> None:
+    names = names_in(installed.wheel)
+    tops = {name.split("/")[0] for name in names}
+    assert {top for top in tops if not top.startswith("facestream")} == set()
+    assert len(names) == len(set(names))
+    kinds = {Path(name).suffix for name in names if ".dist-info/" not in name}
+    assert kinds <= {".py", ".lua", ".toml", ".typed", ".png", ".jpg", ""}
+    assert not [name for name in names if "test" in Path(name).name or "__pycache__" in name]
+
+
+def test_it_is_the_wheel_that_runs(installed: Installed) -> None:
+    modules: Sequence[str] = ("facestream", "facestream_models", "facestream_producer", "facestream_worker")
+    program = f"import {', '.join(modules)}\nfor module in ({', '.join(modules)}): print(module.__file__)"
+    shown = subprocess.run(
+        [str(installed.bin / "python"), "-I", "-c", program], capture_output=True, text=True, check=True
+    )
+    home = installed.bin.parent
+    assert [Path(line).is_relative_to(home) for line in shown.stdout.splitlines()] == [True] * len(modules)
+
+
+def test_it_works_among_decoys(installed: Installed) -> None:
+    version = installed.facestream("--version")
+    assert (version.status, version.out.split()[0]) == (0, "facestream")
+
+    pictures = installed.facestream("classify", PORTRAITS / "astronaut.png", "--json")
+    assert_no_traceback(pictures)
+    assert pictures.status == 0, pictures.err
+    [face] = json.loads(pictures.out)["faces"]
+    assert face["attributes"]["gender"]["label"] == "female"
+
+    ran = installed.facestream(
+        *("run", "demo:seconds=1", "--out", "r.jsonl", "--annotate", "v.mp4", "--json", "--workers", 1)
+    )
+    assert_no_traceback(ran)
+    assert ran.status == 0, ran.err
+    summary = ran.summary
+    assert (summary["results"], summary["faces"], summary["every_frame_has_one_end"]) == (30, 120, True)
+    assert len((installed.folder / "r.jsonl").read_text().splitlines()) == 30
+    assert (installed.folder / "v.mp4").stat().st_size > 0
