@@ -177,7 +177,8 @@ def _us_a_frame(costs: Sequence[Cost]) -> dict[str, float]:
 
 def make_frame(size_bytes: int) -> Frame:
     """Bytes that do not compress, where a picture would be."""
-    return Frame(Encoded(random.Random(SEED).randbytes(size_bytes), 640, 360, 1280, 720), "bench", 0, 0)
+    data = random.Random(SEED).randbytes(size_bytes)
+    return Frame(Encoded(data, 640, 360, 1280, 720, (0, 0, 1280, 720)), "bench", 0, 0)
 
 
 BENCH = Bench("bus", __doc__ or "", add_options, measure, short=("--frames", "200", "--repeat", "3"))

@@ -19,7 +19,7 @@ from facestream.camera_values import (
     polygons,
 )
 from facestream.errors import UsageError
-from facestream.zones import Polygon
+from facestream.zones import Polygon, Zone
 
 _SECOND: Final = 1000
 _MINUTE: Final = 60 * _SECOND
@@ -56,6 +56,14 @@ class CameraSettings:
             value = getattr(self, field)
             if value is not None or DEFAULTS[key] is not None:
                 object.__setattr__(self, field, _told(key, kind.check, value))
+
+    @property
+    def zone(self) -> Zone | None:
+        """What of its picture counts; None when all of it does."""
+        if self.include is None and not self.exclude:
+            return None
+        include = None if self.include is None else self.include.points
+        return Zone(include, tuple(mask.points for mask in self.exclude))
 
     @classmethod
     def from_map(cls, values: Mapping[str, object]) -> CameraSettings:

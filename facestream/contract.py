@@ -15,12 +15,15 @@ from typing import Any, Final, Literal, NotRequired, TypedDict, cast
 
 import msgpack
 
-from facestream.errors import FrameRefused
+from facestream.errors import FrameRefused, UsageError
 from facestream.names import is_camera_name
+from facestream.zones import Zone, read_zone
 
 VERSION: Final = 1
 
-MAX_HEADER_BYTES: Final = 4096
+# Room for the largest zone: 17 polygons of 64 points.
+MAX_HEADER_BYTES: Final = 16 << 10
+MAX_REJECT_BYTES: Final = 4096
 MAX_RESULT_BYTES: Final = 4 << 20
 MAX_IMAGE_BYTES: Final = 32 << 20
 MAX_SIDE: Final = 16_384
@@ -122,7 +125,8 @@ class FrameHeader:
     `width` x `height` is the picture as encoded; `region` the part of the source picture
     (`source_width` x `source_height`) it shows, in source pixels. `held_us`: how long the producer held
     it, by its monotonic clock. `max_age_ms`: drop it when older, None for a lossless source.
-    `attributes`: which are wanted, None for all that the worker has.
+    `attributes`: which are wanted, None for all that the worker has. `zone`: faces outside of it are not
+    to be reported, in fractions of the source picture.
     """
 
     camera: str
@@ -141,13 +145,16 @@ class FrameHeader:
     max_age_ms: int | None = None
     attributes: tuple[str, ...] | None = None
     codec: str = "jpeg"
+    zone: Zone | None = None
 
     def to_map(self) -> dict[str, Any]:
         fields: dict[str, Any] = {name: getattr(self, name) for name in self.__slots__}
+        fields["zone"] = None if self.zone is None else self.zone.to_map()
         return {"v": VERSION} | {name: value for name, value in fields.items() if value is not None}
 
     def pack(self) -> bytes:
-        return _pack(self.to_map())
+        # Half a zone's bytes, and good for a ten-thousandth of a pixel.
+        return _pack(self.to_map(), single_floats=True)
 
     @classmethod
     def unpack(cls, data: bytes) -> FrameHeader:
@@ -214,7 +221,7 @@ def pack_reject(reject: RejectMap) -> bytes:
 
 def unpack_reject(data: bytes) -> RejectMap:
     """Raises FrameRefused (contract_error) on anything but a reject of this version."""
-    fields = _unpack_map(data, MAX_HEADER_BYTES, max_items=64)
+    fields = _unpack_map(data, MAX_REJECT_BYTES, max_items=64)
     _check_version(fields)
     for name in ("camera", "reason", "error", "entry", "worker"):
         _text(fields, name)
@@ -230,9 +237,9 @@ def _broken(what: str) -> FrameRefused:
     return FrameRefused(DropReason.CONTRACT_ERROR, what)
 
 
-def _pack(fields: Mapping[str, Any]) -> bytes:
+def _pack(fields: Mapping[str, Any], *, single_floats: bool = False) -> bytes:
     # A file's name need not be Unicode: what cannot be encoded becomes a question mark.
-    return cast(bytes, msgpack.packb(fields, unicode_errors="replace"))
+    return cast(bytes, msgpack.packb(fields, unicode_errors="replace", use_single_float=single_floats))
 
 
 def _unpack_map(data: bytes, max_bytes: int, max_items: int) -> dict[str, Any]:
@@ -276,6 +283,7 @@ def _header_from(fields: Mapping[str, Any]) -> FrameHeader:
         max_age_ms=None if fields.get("max_age_ms") is None else _integer(fields, "max_age_ms"),
         attributes=_attributes(fields),
         codec=_text(fields, "codec"),
+        zone=_zone(fields),
     )
 
 
@@ -375,3 +383,11 @@ def _attributes(fields: Mapping[str, Any]) -> tuple[str, ...] | None:
     if isinstance(names, list) and len(names) <= 16 and all(isinstance(name, str) for name in names):
         return tuple(names)
     raise _broken("'attributes' is not a list of at most 16 names")
+
+
+def _zone(fields: Mapping[str, Any]) -> Zone | None:
+    zone = fields.get("zone")
+    try:
+        return None if zone is None else read_zone(zone)
+    except UsageError as error:
+        raise _broken(f"'zone': {error}") from None

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, cast
 
 from facestream.errors import UsageError
 
 Point = tuple[float, float]
+Ring = tuple[Point, ...]
+Bounds = tuple[float, float, float, float]
 
 MIN_POINTS: Final = 3
 MAX_POINTS: Final = 64
@@ -18,6 +20,7 @@ MAX_MASKS: Final = 16
 # A hundred-thousandth of a picture is less than a pixel, and keeps what is stored short.
 _DIGITS: Final = 5
 _MIN_AREA: Final = 1e-6
+_WHOLE: Final[Ring] = ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0))
 _NUMBER = re.compile(r"[0-9]{0,3}\.?[0-9]{0,20}")
 
 
@@ -28,7 +31,7 @@ class Polygon:
     Raises UsageError for points outside of the picture, edges that cross, or no area.
     """
 
-    points: tuple[Point, ...]
+    points: Ring
 
     def __post_init__(self) -> None:
         if not MIN_POINTS <= len(self.points) <= MAX_POINTS:
@@ -52,19 +55,58 @@ class Polygon:
                     raise UsageError("the polygon's edges cross: give its points in order around it")
 
     @property
-    def bounds(self) -> tuple[float, float, float, float]:
+    def bounds(self) -> Bounds:
         """Left, top, right, bottom."""
-        xs, ys = zip(*self.points, strict=True)
-        return min(xs), min(ys), max(xs), max(ys)
+        return _bounds_of(self.points)
 
     def to_list(self) -> list[list[float]]:
-        return [list(point) for point in self.points]
+        return _listed(self.points)
 
     def to_text(self) -> str:
         return " ".join(f"{x:g},{y:g}" for x, y in self.points)
 
     def _edges(self) -> Iterator[tuple[Point, Point]]:
-        return zip(self.points, self.points[1:] + self.points[:1], strict=True)
+        return _edges_of(self.points)
+
+
+@dataclass(frozen=True, slots=True)
+class Zone:
+    """What of a picture counts: within `include`, None for all of it, and in none of `exclude`.
+
+    Rings are a polygon's points, in fractions of the picture; their edges belong to them. They may cross
+    themselves: what lies between is then outside.
+    """
+
+    include: Ring | None = None
+    exclude: tuple[Ring, ...] = ()
+
+    def covers(self, x: float, y: float) -> bool:
+        if self.include is not None and not contains(self.include, x, y):
+            return False
+        return not any(contains(mask, x, y) for mask in self.exclude)
+
+    def to_map(self) -> dict[str, object]:
+        fields: dict[str, object] = {"exclude": [_listed(mask) for mask in self.exclude]}
+        return fields if self.include is None else {"include": _listed(self.include)} | fields
+
+    @property
+    def bounds(self) -> Bounds:
+        """Left, top, right, bottom of what is included."""
+        return _bounds_of(self.include or _WHOLE)
+
+
+def contains(ring: Ring, x: float, y: float) -> bool:
+    """Whether a point lies in a polygon or on its edge; the polygon need not be convex."""
+    inside = False
+    for a, b in _edges_of(ring):
+        side = _side(a, b, (x, y))
+        if side == 0 and min(a[0], b[0]) <= x <= max(a[0], b[0]) and min(a[1], b[1]) <= y <= max(a[1], b[1]):
+            return True
+        # A ray to the right: an edge counts with its upper end and without its lower one, so that a corner
+        # that it passes through counts once.
+        if (a[1] > y) != (b[1] > y) and (side > 0) == (b[1] > a[1]):
+            inside = not inside
+    return inside
 
 
 def read_polygon(value: object) -> Polygon:
@@ -79,6 +121,16 @@ def read_polygon(value: object) -> Polygon:
     return Polygon(tuple((float(x), float(y)) for x, y in cast("Sequence[Point]", value)))
 
 
+def read_zone(value: object) -> Zone:
+    """From what `to_map` gives, which may be a stranger's; raises UsageError for what is out of bounds."""
+    if not isinstance(value, Mapping):
+        raise UsageError("a zone is a map of include and exclude")
+    include, exclude = value.get("include"), value.get("exclude", [])
+    if not isinstance(exclude, list) or len(exclude) > MAX_MASKS:
+        raise UsageError(f"exclude is a list of at most {MAX_MASKS} polygons")
+    return Zone(None if include is None else _ring(include), tuple(_ring(mask) for mask in exclude))
+
+
 def _most_text() -> int:
     return 32 * (MAX_POINTS + 1)
 
@@ -91,6 +143,27 @@ def _is_point(value: object) -> bool:
     if not isinstance(value, Sequence) or isinstance(value, str) or len(value) != 2:
         return False
     return all(type(part) in (int, float) and abs(part) < 1000 for part in value)
+
+
+def _ring(value: object) -> Ring:
+    if not isinstance(value, list) or not MIN_POINTS <= len(value) <= MAX_POINTS:
+        raise UsageError(f"a polygon is a list of {MIN_POINTS} to {MAX_POINTS} points")
+    if not all(_is_point(point) and 0 <= point[0] <= 1 and 0 <= point[1] <= 1 for point in value):
+        raise UsageError("a point is two numbers from 0 to 1")
+    return tuple((round(float(x), _DIGITS), round(float(y), _DIGITS)) for x, y in value)
+
+
+def _listed(ring: Ring) -> list[list[float]]:
+    return [list(point) for point in ring]
+
+
+def _bounds_of(ring: Ring) -> Bounds:
+    xs, ys = zip(*ring, strict=True)
+    return min(xs), min(ys), max(xs), max(ys)
+
+
+def _edges_of(ring: Ring) -> Iterator[tuple[Point, Point]]:
+    return zip(ring, ring[1:] + ring[:1], strict=True)
 
 
 def _cross(a: Point, b: Point, c: Point, d: Point) -> bool:

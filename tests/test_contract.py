@@ -37,6 +37,7 @@ from facestream.contract import (
     unpack_result,
 )
 from facestream.errors import FrameRefused
+from facestream.zones import Zone
 from facestream_models.faces import Estimates, Faces, Labels
 from support.bus import begin, header, publish, result_of, take, worker
 
@@ -54,6 +55,11 @@ side = st.integers(1, 9_000)
 text = st.text(max_size=40)
 camera = st.from_regex(r"[a-z0-9][a-z0-9._-]{0,62}", fullmatch=True)
 number = st.floats(0, 1e4, allow_nan=False)
+
+
+fraction = st.integers(0, 100_000).map(lambda part: part / 100_000)
+ring = st.lists(st.tuples(fraction, fraction), min_size=3, max_size=12).map(tuple)
+zones = st.builds(Zone, st.none() | ring, st.lists(ring, max_size=3).map(tuple))
 
 
 @st.composite
@@ -78,6 +84,7 @@ def headers(draw: st.DrawFn) -> FrameHeader:
         max_age_ms=draw(st.none() | whole),
         attributes=draw(st.none() | st.lists(text, max_size=16).map(tuple)),
         codec=draw(text),
+        zone=draw(st.none() | zones),
     )
 
 
@@ -395,6 +402,17 @@ WRONG_IN_HEADER = [
     {"attributes": ["gender"] * 17},
     {"attributes": [1]},
     {"codec": None},
+    {"zone": [[0, 0], [1, 0], [1, 1]]},
+    {"zone": {"include": [[0, 0], [1, 0]]}},
+    {"zone": {"include": [[0, 0]] * 65}},
+    {"zone": {"include": [[0, 0], [1, 0], [1, 1.001]]}},
+    {"zone": {"include": [[0, 0], [1, 0], [float("nan"), 1]]}},
+    {"zone": {"include": [[0, 0], [1, 0], [1, True]]}},
+    {"zone": {"include": [[0, 0], [1, 0], [1, 1, 1]]}},
+    {"zone": {"include": "abc"}},
+    {"zone": {"exclude": None}},
+    {"zone": {"exclude": [[0, 0], [1, 0], [1, 1]]}},
+    {"zone": {"exclude": [[[0, 0], [1, 0], [1, 1]]] * 17}},
 ]
 
 
@@ -430,13 +448,12 @@ def test_a_result_with_a_face_that_is_none_is_refused(changes: dict[str, Any]) -
 
 def test_a_header_of_the_most_bytes_is_read_and_one_more_refused() -> None:
     fields = header().to_map()
-    room = MAX_HEADER_BYTES - len(msgpack.packb(fields | {"pad": "", "end": "x" * 2000})) - 2
-    longest = msgpack.packb(fields | {"pad": "x" * room, "end": "x" * 2000})
+    fields |= {"end": ["x" * 2040] * 7}
+    room = MAX_HEADER_BYTES - len(msgpack.packb(fields | {"pad": ""})) - 2
+    longest = msgpack.packb(fields | {"pad": "x" * room})
     assert len(longest) == MAX_HEADER_BYTES
     FrameHeader.unpack(longest)
-    assert "4097 bytes" in assert_refused(
-        "header", msgpack.packb(fields | {"pad": "x" * (room + 1), "end": "x" * 2000})
-    )
+    assert "16385 bytes" in assert_refused("header", msgpack.packb(fields | {"pad": "x" * (room + 1)}))
 
 
 def test_numbers_larger_than_a_float_are_still_numbers() -> None:

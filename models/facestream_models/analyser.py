@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import PurePath
 from typing import Any
 
@@ -21,6 +21,7 @@ from facestream_models.store import WeightsStore
 from facestream_models.yunet import OUTPUTS, YuNet
 
 Image = NDArray[np.uint8]
+Choose = Callable[[Faces], NDArray[np.bool_]]
 
 
 class Analyser:
@@ -85,11 +86,13 @@ class Analyser:
         images: Sequence[Image],
         attributes: Sequence[Collection[str] | None] | None = None,
         stages: Stages | None = None,
+        choose: Sequence[Choose | None] | None = None,
     ) -> list[Faces]:
         """The faces of each picture, all pictures' faces classified together.
 
         images: BGR uint8 (height, width, 3), of any sizes.
         attributes: for each picture the roles wanted, None for all; roles that are not loaded are left out.
+        choose: for each picture which of the faces found shall be classified and given, None for all.
         stages: gets the seconds spent on `detect`, `align` and `classify`, over all pictures.
         """
         stages = Stages() if stages is None else stages
@@ -99,6 +102,8 @@ class Analyser:
             raise ValueError(f"attributes for {len(wanted)} of {len(pictures)} pictures")
         with stages.measure("detect"):
             found = [self._detector.detect(picture) for picture in pictures]
+        if choose is not None:
+            found = [_chosen(*each) for each in zip(found, choose, strict=True)]
         answers: list[dict[str, Attribute]] = [{} for _ in pictures]
         for role, classifier in self._classifiers.items():
             asked = [index for index, roles in enumerate(wanted) if roles is None or role in roles]
@@ -127,6 +132,10 @@ class Analyser:
             chips.append(cut)
             certain.append(aligned & (faces.boxes[:, 2:].min(axis=1) >= self._min_face_px))
         return np.concatenate(chips), np.concatenate(certain)
+
+
+def _chosen(faces: Faces, choose: Choose | None) -> Faces:
+    return faces if choose is None else faces.only(choose(faces))
 
 
 def require_bgr(image: object) -> Image:

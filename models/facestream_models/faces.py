@@ -103,6 +103,12 @@ class Faces:
     def __len__(self) -> int:
         return len(self.scores)
 
+    def only(self, chosen: NDArray[np.bool_]) -> Faces:
+        """Those of the faces, not yet classified, for which `chosen`, (n,), is true."""
+        if self.attributes:
+            raise ValueError("faces are chosen before they are classified")
+        return Faces(self.boxes[chosen], self.scores[chosen], self.landmarks[chosen])
+
     def to_maps(self) -> list[dict[str, Any]]:
         """The `faces` of a result, as docs/contract.md describes them."""
         return list(self._maps())

@@ -13,6 +13,7 @@ from facestream.bus.publisher import Epoch, Rewind, Totals
 from facestream.bus.tap import TapWriter
 from facestream.contract import FrameHeader, SourceDrop
 from facestream.errors import BusFull, BusUnavailable, FacestreamError, SourceError
+from facestream.zones import Zone
 from facestream_producer.encoder import Encoded, Encoder
 from facestream_producer.hooks import Hooks
 from facestream_producer.source import Skipping, Source, SourceFrame
@@ -26,12 +27,16 @@ MAX_BACKOFF_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """How frames are made: scaled to `max_side`, encoded, and what the header asks of the worker."""
+    """How frames are made: cut to the zone, scaled, encoded, and what the header asks of the worker.
+
+    max_side: the whole picture's longer side at most, in pixels, whatever part of it is sent.
+    """
 
     max_side: int
     quality: int
     max_age_ms: int | None
     attributes: tuple[str, ...] | None
+    zone: Zone | None = None
 
 
 class Capture:
@@ -41,7 +46,8 @@ class Capture:
         self, source: Source, epoch: Epoch, shape: Shape, hooks: Hooks, stop: threading.Event
     ) -> None:
         self._source, self._epoch, self._shape, self._hooks, self._stop = source, epoch, shape, hooks, stop
-        self._encoder = Encoder(max_side=shape.max_side, quality=shape.quality)
+        crop = None if shape.zone is None else shape.zone.bounds
+        self._encoder = Encoder(max_side=shape.max_side, quality=shape.quality, crop=crop)
         self._tap = TapWriter(epoch.connection, epoch.camera)
         self._corrupt = 0
         self._skipped: Counter[SourceDrop] = Counter()
@@ -231,8 +237,9 @@ class Capture:
             height=encoded.height,
             source_width=encoded.source_width,
             source_height=encoded.source_height,
-            region=(0, 0, encoded.source_width, encoded.source_height),
+            region=encoded.region,
             held_us=int((time.monotonic() - held_since) * 1e6),
             max_age_ms=self._shape.max_age_ms if self._source.live else None,
             attributes=self._shape.attributes,
+            zone=self._shape.zone,
         )

@@ -12,6 +12,8 @@ from av.error import FFmpegError
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
 from facestream.errors import SourceUnreadable
+from facestream.zones import Bounds
+from facestream_producer.crop import Cropper, Region, region_of
 from facestream_producer.source import Pixels, check_size
 
 QUALITY = 85
@@ -19,26 +21,32 @@ QUALITY = 85
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """A JPEG and its size in pixels, beside the size of the picture it was made from."""
+    """A JPEG and its size in pixels, the size of the picture it was made from, and which part it shows."""
 
     data: bytes
     width: int
     height: int
     source_width: int
     source_height: int
+    region: Region
 
 
 class Encoder:
     """Encodes one source's frames; keep one a source, its scaler is set up once and reused.
 
-    max_side: the longer side of the JPEG in pixels at most; None keeps the size. Never enlarges.
-    quality: 1 to 100.
+    max_side: the longer side in pixels at most; None keeps the size. Never enlarges. quality: 1 to 100.
+    crop: what is wanted of the picture (left, top, right, bottom, in fractions of it): where that leaves out
+    enough, only this part is encoded, with a margin. It is as large as it would be in the whole picture.
     """
 
-    def __init__(self, *, max_side: int | None = None, quality: int = QUALITY) -> None:
+    def __init__(
+        self, *, max_side: int | None = None, quality: int = QUALITY, crop: Bounds | None = None
+    ) -> None:
         self.max_side = max_side
         self.quality = quality
+        self.crop = crop
         self._reformatter = VideoReformatter()
+        self._cropper = Cropper()
 
     def encode(self, picture: av.VideoFrame | Pixels) -> Encoded:
         """Raises SourceUnreadable over the size limits, ValueError for an array that is no picture."""
@@ -47,12 +55,26 @@ class Encoder:
         else:
             source = _size_of(picture)
         check_size("the source", *source)
-        width, height = fit(*source, self.max_side)
-        if isinstance(picture, av.VideoFrame):
-            data = self._from_video(picture, width, height)
+        part, region = self._cut(picture, source)
+        whole = fit(*source, self.max_side)
+        width, height = (_scaled(region[axis + 2], source[axis], whole[axis]) for axis in (0, 1))
+        if isinstance(part, av.VideoFrame):
+            data = self._from_video(part, width, height)
         else:
-            data = self._from_pixels(picture, width, height)
-        return Encoded(data, width, height, *source)
+            data = self._from_pixels(part, width, height)
+        return Encoded(data, width, height, *source, region)
+
+    def _cut(
+        self, picture: av.VideoFrame | Pixels, source: tuple[int, int]
+    ) -> tuple[av.VideoFrame | Pixels, Region]:
+        whole = (0, 0, *source)
+        region = region_of(*source, self.crop)
+        if region == whole:
+            return picture, whole
+        if not isinstance(picture, av.VideoFrame):
+            return self._cropper.pixels(picture, region), region
+        part = self._cropper.video(picture, region)
+        return (picture, whole) if part is None else (part, region)
 
     def _from_video(self, frame: av.VideoFrame, width: int, height: int) -> bytes:
         # Straight to what a JPEG stores (BT.601, full range, 4:2:0): no detour through RGB. Area
@@ -93,6 +115,10 @@ def fit(width: int, height: int, max_side: int | None) -> tuple[int, int]:
     if max_side is None or longer <= max_side:
         return width, height
     return max(1, round(width * max_side / longer)), max(1, round(height * max_side / longer))
+
+
+def _scaled(part: int, source: int, whole: int) -> int:
+    return max(1, round(part * whole / source))
 
 
 def _size_of(image: Pixels) -> tuple[int, int]:

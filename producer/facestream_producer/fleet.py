@@ -150,6 +150,7 @@ class Fleet:
             quality=settings.quality or self._shape.quality,
             max_age_ms=settings.max_age_ms or self._shape.max_age_ms,
             attributes=settings.attributes or self._shape.attributes,
+            zone=settings.zone,
         )
         return Carrier(camera, source, epoch, shape, self._metrics, say_state, stop)
 

@@ -23,6 +23,7 @@ from facestream.names import MAX_LENGTH
 from facestream_models import Analyser, Faces
 from facestream_models.stages import Stages
 from facestream_worker.accept import Pixels, accept_header, decode_pixels
+from facestream_worker.zone import in_zone
 
 _ERROR_CHARACTERS = 300
 # So much is decoded at a time: one picture of the largest size, or a batch of ordinary ones.
@@ -110,6 +111,7 @@ class Pipeline:
             [frame.pixels for frame in frames],
             attributes=[frame.header.attributes for frame in frames],
             stages=stages,
+            choose=[in_zone(frame.header) for frame in frames],
         )
 
     def _complete(self, frame: Frame, faces: Faces, timings_ms: dict[str, float], settled: Settled) -> None:
