@@ -48,6 +48,11 @@ class LedgerCollector(Collector):
         self._read_at = -CACHE_SECONDS
         self._trouble = ""
 
+    @property
+    def is_away(self) -> bool:
+        """Whether the last reading failed."""
+        return bool(self._trouble)
+
     def describe(self) -> Iterable[Metric]:
         """Nothing: registering must not wait for the broker."""
         return ()

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
+    from prometheus_client.registry import Collector
+
     from facestream.bus.overview import Observer
-    from facestream.exporter import LedgerCollector
+    from facestream.bus.registry import Registry
 
 HELP = """Serve every camera's ledger to Prometheus, at http://host:port/metrics.
 
 Captured, published, results, drops by reason, frames in flight and unread, ages of results, workers, the
-broker's memory, and what the ledger cannot account for. Read when scraped, at most once a second. While
-the broker is away there is `facestream_broker_up 0` and nothing else. One exporter a broker is enough.
+broker's memory, and what the ledger cannot account for; of registered cameras also their states. Read when
+scraped, at most once a second. While the broker is away there is `facestream_broker_up 0` and no other
+figure of it. One exporter a broker is enough.
 
 Example:  facestream exporter --redis redis://broker:6379/0 --host 0.0.0.0
 
@@ -41,8 +44,10 @@ def exporter(
     ] = None,
 ) -> int:
     from facestream.bus.overview import Observer
+    from facestream.bus.registry import Registry
     from facestream.commands.options import require_redis
     from facestream.exporter import LedgerCollector
+    from facestream.exporter_cameras import CameraCollector
     from facestream.settings import load_settings
     from facestream.signals import stop_on_signals
 
@@ -52,11 +57,18 @@ def exporter(
     def connect() -> Observer:
         return Observer(url, prefix=settings.prefix, partitions=settings.partitions)
 
+    state_url = settings.state_redis_url or url
+
+    def connect_registry() -> Registry:
+        return Registry(state_url, prefix=settings.prefix)
+
     with stop_on_signals() as stop:
         _refuse_unfit(connect)
-        collector = LedgerCollector(connect, _tell)
-        _serve(collector, host, port, stop)
-        collector.close()
+        ledgers = LedgerCollector(connect, _tell)
+        states = CameraCollector(connect_registry, _tell, lambda: state_url == url and ledgers.is_away)
+        _serve([ledgers, states], host, port, stop)
+        ledgers.close()
+        states.close()
     return 0
 
 
@@ -74,14 +86,15 @@ def _refuse_unfit(connect: Callable[[], Observer]) -> None:
         return
 
 
-def _serve(collector: LedgerCollector, host: str, port: int, stop: threading.Event) -> None:
+def _serve(collectors: Sequence[Collector], host: str, port: int, stop: threading.Event) -> None:
     """Until `stop`; raises SettingsError when the address cannot be had."""
     from prometheus_client import CollectorRegistry, start_http_server
 
     from facestream.errors import SettingsError
 
     registry = CollectorRegistry()
-    registry.register(collector)
+    for collector in collectors:
+        registry.register(collector)
     try:
         server, thread = start_http_server(port, addr=host, registry=registry)
     except OSError as error:
