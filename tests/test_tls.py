@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import re
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,6 +22,8 @@ from support import bus
 from support.certificates import Authority, Certificate
 from support.servers import Server, running
 
+ROOT = Path(__file__).parent.parent
+SECURITY = ROOT / "docs/security.md"
 HERE = "IP:127.0.0.1,DNS:localhost"
 
 
@@ -180,6 +184,43 @@ def test_a_link_that_breaks_later_is_no_refusal(link: Link, prefix: str) -> None
     bus.publish(bus.begin(connection, "cam"))
     assert bus.assert_closes(connection).published == 1
     connection.close()
+
+
+# The documents
+
+
+def test_certificates_as_the_documents_make_them(tmp_path: Path) -> None:
+    """The commands of docs/security.md, and the shipped tls.conf on what they made."""
+    [commands] = re.findall(
+        r"^```sh\n(.*?)^```", SECURITY.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
+    made = subprocess.run(
+        ["sh", "-e", "-c", commands], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert made.returncode == 0, made.stderr
+    options = {"include": ROOT / "deploy/redis/tls.conf"}
+    for option, name in (("cert-file", "server.crt"), ("key-file", "server.key"), ("ca-cert-file", "ca.crt")):
+        options[f"tls-{option}"] = tmp_path / name
+    ours = f"ssl_certfile={tmp_path}/worker.crt&ssl_keyfile={tmp_path}/worker.key"
+    with running("redis", options, tls=True) as server:
+        at = f"rediss://127.0.0.1:{server.tls_port}/0?ssl_ca_certs={tmp_path}/ca.crt"
+        Connection(f"{at}&{ours}").close()
+        assert "wants a client certificate" in refusal(at)
+
+
+def test_the_lines_in_the_documents_are_those_that_are_said() -> None:
+    table = SECURITY.read_text(encoding="utf-8").partition("## Lines you may see")[2]
+    quoted = re.findall(r"^\| `([^`]+)`", table, re.MULTILINE)
+    said = "\n".join(
+        node.value
+        for path in (ROOT / "facestream/bus").glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    )
+    parts = [part.strip(" ():'") for line in quoted for part in re.split("<[^>]*>|…", line)]
+    missing = [part for part in parts if part not in said and f"{part} (" not in said]
+    assert len(quoted) > 10
+    assert missing == []
 
 
 # The files
