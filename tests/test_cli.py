@@ -23,8 +23,9 @@ from facestream.errors import BusUnavailable, FacestreamError, UsageError
 from support.processes import facestream as command
 
 PACKAGES = (facestream, facestream_models, facestream_producer, facestream_worker)
-COMMANDS = ["run", "classify", "producer", "worker", "annotate", "models", "audit", "rejects", "drain", "ps"]
-COMMANDS += ["exporter", "doctor"]
+BUILT = build_app()
+COMMANDS = [command.name for command in BUILT.registered_commands]
+COMMANDS += [group.name for group in BUILT.registered_groups]
 
 
 UNEXPECTED = (
@@ -48,6 +49,10 @@ def test_without_anything_the_help_is_shown(app: typer.Typer, capfd: pytest.Capt
     shown = capfd.readouterr()
     assert "classify" in shown.out + shown.err
     assert "apparent" in shown.out + shown.err
+
+
+def test_every_application_has_added_its_commands() -> None:
+    assert {"run", "classify", "producer", "worker", "annotate", "models", "audit", "doctor"} <= set(COMMANDS)
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import psutil
 import pytest
 
@@ -17,7 +18,8 @@ from facestream.bus.connection import Connection
 from facestream.bus.ledger import read_ledger
 from facestream.bus.tail import Tail, tail_rejects, tail_results
 from facestream.contract import RejectMap, ResultMap
-from support.bus import begin, publish, wait_until
+from facestream.supervisor import Supervisor
+from support.bus import assert_closes, begin, declare_dead, publish, wait_until
 from support.frames import BAD, header_of, jpeg
 from support.portraits import portrait, weights
 from support.processes import Command, assert_no_traceback, facestream, metrics_at, port_of, started
@@ -98,6 +100,8 @@ def test_strangers_frames_are_refused_and_good_ones_go_on(
 
     assert ended.status == 0
     assert_no_traceback(ended)
+    assert ended.out == ""
+    assert ended.err.splitlines()[0].endswith(": ready for frames")
     assert "refused a frame of " in ended.err
     assert all(line.startswith("worker ") for line in ended.err.splitlines()), ended.err
     assert [result["seq"] for result in followed.results] == list(range(GOOD_FRAMES))
@@ -141,6 +145,63 @@ def check_metrics(port: int, followed: Followed) -> None:
     assert not any("camera" in name for name in metrics)
 
 
+def test_a_frame_that_kills_workers_is_poison_and_the_next_goes_on(
+    broker: EmbeddedBroker, prefix: str, connection: Connection
+) -> None:
+    """A worker dies with a frame in its hands; nobody tries it more often than may be."""
+    followed, keys = Followed.begin(connection), connection.keys
+    slow = np.zeros((9_000, 10_000, 3), np.uint8)
+    epoch = begin(connection, "cam")
+    with running_worker(broker, prefix) as dying:
+        publish(epoch, 1, jpeg(slow), **sizes(slow))
+        wait_until(lambda: read_ledger(connection, "cam").in_hand_of_workers == 1, "it has the frame")
+        dying.signal(signal.SIGKILL)
+        dying.end()
+    assert read_ledger(connection, "cam").in_flight == 1
+    for name in connection.read("ZRANGE", keys.workers(0), 0, -1):
+        declare_dead(connection, name.decode())
+    man = portrait("luispedro.jpg")
+    publish(epoch, 1, jpeg(man), **sizes(man))
+    environment = {
+        "FACESTREAM_PREFIX": prefix,
+        "FACESTREAM_REDIS": broker.url,
+        "FACESTREAM_MAX_ATTEMPTS": "1",
+    }
+    with started("worker", environment=environment) as running:
+        wait_until(lambda: followed.ended() == 2, "both have ended")
+        running.signal(signal.SIGTERM)
+        ended = running.end()
+    assert_no_traceback(ended)
+    assert "adopted 1 frame of a worker that died" in ended.err
+    assert "refused a frame of cam: poison" in ended.err
+    [reject], [result] = followed.rejects, followed.results
+    assert (reject["reason"], reject["attempts"], reject["seq"]) == ("poison", 2, 0)
+    assert (result["seq"], len(result["faces"])) == (1, 1)
+    assert assert_closes(connection, "cam").dropped == {"poison": 1}
+
+
+def test_a_worker_that_is_killed_at_work_is_never_given_up(broker: EmbeddedBroker, prefix: str) -> None:
+    """Only one that cannot even start is: a frame that kills workers must be able to become poison."""
+    told: list[str] = []
+    environment = {"FACESTREAM_PREFIX": prefix, "FACESTREAM_REDIS": broker.url}
+    with Supervisor(told.append, environment, give_up_after=1) as children:
+        child = children.start("worker", ["worker"], restart=True)
+        for deaths in (1, 2):
+            wait_until(lambda: child.has_started, "it is at work")
+            child.process.kill()
+            child.process.wait()
+            assert children.check() == []
+            child.restart_at = 0.0
+            assert children.check() == []
+            assert child.restarts == deaths
+        child.process.kill()  # before it could say anything
+        child.process.wait()
+        children.check()
+        assert children.check() == [child]
+    assert [line.partition(" (")[0] for line in told] == ["worker died", "worker died", told[-1]]
+    assert "given up" in told[-1]
+
+
 def test_several_workers_are_replaced_and_end_together(
     broker: EmbeddedBroker, prefix: str, connection: Connection
 ) -> None:
@@ -174,11 +235,3 @@ def test_a_worker_that_cannot_work_says_so_once(options: list[object], line: str
     assert ended.status in {1, 2}
     [said] = ended.err.splitlines()
     assert said.startswith(f"facestream: {line}")
-
-
-def test_a_worker_of_its_own_says_when_it_is_ready(broker: EmbeddedBroker, prefix: str) -> None:
-    with running_worker(broker, prefix) as running:
-        wait_until(lambda: running.err.endswith(": ready for frames\n"), "it is ready")
-        running.signal(signal.SIGINT)
-        ended = running.end()
-    assert (ended.status, ended.out, len(ended.err.splitlines())) == (0, "", 1)
