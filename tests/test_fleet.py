@@ -19,6 +19,7 @@ from facestream.bus.registry import Registry
 from facestream.camera_url import CameraUrl
 from facestream.cameras import CameraSettings
 from support.bus import wait_until
+from support.clips import make_clip
 from support.rtsp import RtspServer, aio_server
 
 ANYWHERE = AddressPolicy(allow_loopback=True)
@@ -44,7 +45,7 @@ def registry(broker: EmbeddedBroker, prefix: str) -> Iterator[Registry]:
 @pytest.fixture
 def start(broker: EmbeddedBroker, prefix: str) -> Iterator[Start]:
     """Start `facestream producer` on the registry; all are ended with the test."""
-    environment = os.environ | {
+    ours = {
         "FACESTREAM_REDIS": broker.url,
         "FACESTREAM_PREFIX": prefix,
         "FACESTREAM_ALLOW_LOOPBACK_CAMERAS": "true",
@@ -53,7 +54,7 @@ def start(broker: EmbeddedBroker, prefix: str) -> Iterator[Start]:
 
     def start() -> subprocess.Popen[bytes]:
         command = [sys.executable, "-P", "-m", "facestream", "producer"]
-        running.append(subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL))
+        running.append(subprocess.Popen(command, env=os.environ | ours, stderr=subprocess.DEVNULL))
         return running[-1]
 
     yield start
@@ -148,3 +149,18 @@ def test_one_camera_that_cannot_be_reached_disturbs_no_other(
     wait_until(lambda: registry.states()["c2"].error is not None, "the trouble of the other is said")
     assert "s3cret" not in str(registry.states())
     assert "c2" in holders(connection), "its lease is kept while it is away"
+
+
+def test_files_and_the_demo_scene_stand_in_for_cameras(
+    connection: Connection, registry: Registry, start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FACESTREAM_SOURCE_FOLDERS", str(tmp_path))
+    make_clip(tmp_path / "clip.mp4", frames=10, size=(64, 48))
+    policy = AddressPolicy(folders=(tmp_path,))
+    registry.add("c1", CameraUrl.parse(f"file:{tmp_path}/clip.mp4", policy))
+    registry.add("c2", CameraUrl.parse("demo:", ANYWHERE), CameraSettings(fps=5))
+    start()
+    wait_until(lambda: published(connection).get("c1", 0) > 25, "the file is played over and over")
+    wait_until(lambda: published(connection).get("c2", 0) > 3, "the scene is played")
+    wait_until(lambda: {state.state for state in registry.states().values()} == {"live"}, "both are live")
+    assert read_ledger(connection, "c2").dropped_at_source["fps_limit"] > 0

@@ -8,16 +8,22 @@ from collections.abc import Callable
 from facestream.bus.camera_entry import Camera
 from facestream.camera_state import CameraState, State
 from facestream.camera_url import NETWORK_SCHEMES, CameraUrl
-from facestream.errors import UsageError
+from facestream_producer.device import DeviceSource
 from facestream_producer.live import LiveSource
 from facestream_producer.motion import MotionGate
+from facestream_producer.opening import open_source
+from facestream_producer.paced import Paced
+from facestream_producer.played import PlayedFile
 from facestream_producer.source import Source
 
 
 def open_camera(
     camera: Camera, url: CameraUrl, say_state: Callable[[State, str | None], None], stop: threading.Event
 ) -> Source:
-    """A camera's source, not yet connected. Raises FacestreamError for what cannot be attached."""
+    """A camera's source, not yet connected; a file or the demo scene plays at its own pace, over and over.
+
+    Raises FacestreamError for what cannot be attached.
+    """
     settings = camera.settings
 
     def on_state(state: CameraState) -> None:
@@ -35,4 +41,8 @@ def open_camera(
             on_state=on_state,
             stop=stop,
         )
-    raise UsageError(f"{url.scheme} cannot be attached")
+    if url.scheme == "device":
+        return DeviceSource(url.reveal())
+    if url.path is not None:
+        return PlayedFile(url.path, fps=settings.fps, realtime=True, loop=True, motion=motion, stop=stop)
+    return Paced(camera.name, open_source(url.reveal()), fps=settings.fps, stop=stop)

@@ -10,7 +10,7 @@ from facestream.bus.publisher import Epoch
 from facestream.camera_state import CameraState, State
 from facestream.errors import BusError, FacestreamError, Fenced
 from facestream_producer.capture import Capture, Shape
-from facestream_producer.hooks import Hooks
+from facestream_producer.hooks import Hooks, Several
 from facestream_producer.source import Source, now_us
 
 
@@ -33,6 +33,7 @@ class Carrier:
     ) -> None:
         self.camera = camera
         self._source, self._epoch, self._say_state, self._stop = source, epoch, say_state, stop
+        hooks = Several(hooks, _FirstFrame(source, say_state))
         self._capture = Capture(source, epoch, shape, hooks, stop)
         self._thread = threading.Thread(target=self._run, name=f"camera-{camera.name}", daemon=True)
         self._thread.start()
@@ -68,6 +69,18 @@ class Carrier:
             self._source.close()
         if error is not None and not isinstance(error, BusError):
             self._say_state("failed", str(error))
+
+
+class _FirstFrame(Hooks):
+    """A source without states of its own is live with its first frame; the network's say more themselves."""
+
+    def __init__(self, source: Source, say_state: Callable[[State, str | None], None]) -> None:
+        self._unsaid, self._say_state = source.kind != "camera", say_state
+
+    def published(self, size_bytes: int) -> None:
+        if self._unsaid:
+            self._unsaid = False
+            self._say_state("live", None)
 
 
 def state_now(state: State, error: str | None, holder: str) -> CameraState:

@@ -22,3 +22,30 @@ class Hooks:
 
     def ended(self, totals: Totals) -> None:
         """The epoch is over, and the broker knows."""
+
+
+class Several(Hooks):
+    """Tells each of them."""
+
+    def __init__(self, *hooks: Hooks) -> None:
+        self._all = hooks
+
+    def published(self, size_bytes: int) -> None:
+        for hooks in self._all:
+            hooks.published(size_bytes)
+
+    def dropped(self, reason: SourceDrop, count: int) -> None:
+        for hooks in self._all:
+            hooks.dropped(reason, count)
+
+    def rewound(self, seq: int) -> None:
+        for hooks in self._all:
+            hooks.rewound(seq)
+
+    def troubled(self, error: FacestreamError) -> None:
+        for hooks in self._all:
+            hooks.troubled(error)
+
+    def ended(self, totals: Totals) -> None:
+        for hooks in self._all:
+            hooks.ended(totals)

@@ -11,15 +11,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 from facestream.bus.connection import Connection
 from facestream.bus.ledger import read_ledger
-from facestream.bus.publisher import LEASE_SECONDS, Epoch, Totals
-from facestream.contract import SourceDrop
+from facestream.bus.publisher import LEASE_SECONDS, Epoch
 from facestream.errors import FacestreamError, UsageError
 from facestream.names import check_camera_name, unique_slug
 from facestream.redaction import redact
 from facestream_producer.capture import Capture, Shape
 from facestream_producer.device import is_device
 from facestream_producer.events import Events
-from facestream_producer.hooks import Hooks
+from facestream_producer.hooks import Hooks, Several
 from facestream_producer.opening import expand, open_source
 from facestream_producer.source import Source
 
@@ -105,7 +104,7 @@ class Session:
         if epoch is None:
             return True
         self._events.began(given, source, epoch)
-        hooks = _Both(self._metrics, _Troubles(self._events, camera))
+        hooks = Several(self._metrics, _Troubles(self._events, camera))
         broken = Capture(source, epoch, self._shape, hooks, self._stop).run()
         self._events.ended(epoch, epoch.totals, str(broken) if broken else None)
         if broken:
@@ -142,31 +141,6 @@ def _unexpected(error: Exception) -> str:
     if os.environ.get("FACESTREAM_DEBUG"):
         traceback.print_exception(error)
     return f"unexpected {type(error).__name__}: {redact(str(error))}; please report it"
-
-
-class _Both(Hooks):
-    def __init__(self, first: Hooks, second: Hooks) -> None:
-        self._all = (first, second)
-
-    def published(self, size_bytes: int) -> None:
-        for hooks in self._all:
-            hooks.published(size_bytes)
-
-    def dropped(self, reason: SourceDrop, count: int) -> None:
-        for hooks in self._all:
-            hooks.dropped(reason, count)
-
-    def rewound(self, seq: int) -> None:
-        for hooks in self._all:
-            hooks.rewound(seq)
-
-    def troubled(self, error: FacestreamError) -> None:
-        for hooks in self._all:
-            hooks.troubled(error)
-
-    def ended(self, totals: Totals) -> None:
-        for hooks in self._all:
-            hooks.ended(totals)
 
 
 class _Troubles(Hooks):
