@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import av
@@ -15,16 +17,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from facestream.address_policy import AddressPolicy
+from facestream.broker import EmbeddedBroker
+from facestream.bus.connection import Connection
+from facestream.bus.registry import Registry
 from facestream.bus.taker import Delivery
+from facestream.camera_url import CameraUrl
 from facestream.cameras import CameraSettings
 from facestream.contract import MAX_HEADER_BYTES, FrameHeader, ResultMap, unpack_result
 from facestream.zones import MAX_MASKS, MAX_POINTS, Ring, Zone, contains, read_zone
 from facestream_models import Analyser
+from facestream_producer.capture import Capture, Shape
 from facestream_producer.crop import MARGIN, region_of
 from facestream_producer.encoder import Encoded, Encoder
+from facestream_producer.fleet import Fleet
+from facestream_producer.hooks import Hooks
+from facestream_producer.opening import open_source
 from facestream_worker.pipeline import Pipeline
-from support.bus import header
+from support.bus import begin, header, take, wait_until, worker
 from support.portraits import make_analyser, scene
+from support.rtsp import aio_server
 
 Image = NDArray[np.uint8]
 
@@ -313,6 +325,52 @@ def test_a_mask_within_what_is_included(pipeline: Pipeline) -> None:
 def test_a_zone_that_holds_nobody(pipeline: Pipeline) -> None:
     corner: Ring = ((0.0, 0.0), (0.03, 0.0), (0.03, 0.03), (0.0, 0.03))
     assert analysed(pipeline, scene(), Zone(corner))["faces"] == []
+
+
+def test_a_capture_sends_the_part_and_its_zone(
+    connection: Connection, pipeline: Pipeline, tmp_path: Path
+) -> None:
+    cv2.imwrite(str(tmp_path / "scene.png"), scene())
+    zone = Zone(QUARTERS["top right"], (((0.9, 0.9), (1.0, 0.9), (1.0, 1.0)),))
+    shape = Shape(max_side=640, quality=90, max_age_ms=None, attributes=None, zone=zone)
+    source = open_source(str(tmp_path / "scene.png"))
+    assert Capture(source, begin(connection, "cam"), shape, Hooks(), threading.Event()).run() is None
+
+    [delivery] = take(worker(connection))
+    sent = FrameHeader.unpack(delivery.header)
+    assert sent.zone == zone
+    assert sent.region == region_of(640, 640, zone.bounds)
+    result = unpack_result(pipeline.settle([delivery]).outcomes[0].payload)
+    assert [quarter_of(box, 640, 640) for box in in_source(result)] == ["top right"]
+
+
+def test_a_registered_cameras_zone_reaches_its_frames(
+    broker: EmbeddedBroker, prefix: str, connection: Connection, tmp_path: Path
+) -> None:
+    policy = AddressPolicy(allow_loopback=True)
+    settings = CameraSettings.from_map({"include": "0,0 0.5,0 0.5,0.5 0,0.5", "fps": 5})
+    shape, stop = Shape(640, 80, None, None), threading.Event()
+    with aio_server(tmp_path) as server, Registry(broker.url, prefix=prefix, policy=policy) as registry:
+        registry.add("gate", CameraUrl.parse(server.url, policy), settings)
+        fleet = Fleet(connection, registry, "p:1", shape, Hooks(), lambda _: None, stop, max_cameras=1)
+        running = threading.Thread(target=fleet.run)
+        running.start()
+        taker = worker(connection)
+        deliveries: list[Delivery] = []
+
+        def some_came() -> bool:
+            deliveries.extend(take(taker))
+            return bool(deliveries)
+
+        try:
+            wait_until(some_came, "a frame came")
+        finally:
+            stop.set()
+            running.join()
+    sent = FrameHeader.unpack(deliveries[0].header)
+    assert sent.zone == settings.zone
+    assert sent.region == region_of(sent.source_width, sent.source_height, (0, 0, 0.5, 0.5))
+    assert sent.region[2] < sent.source_width
 
 
 def test_faces_of_a_batch_are_judged_each_by_its_own_zone(analyser: Analyser) -> None:
