@@ -159,7 +159,8 @@ def explain(error: Exception, url: Address, timed_out: bool = False) -> SourceEr
         return SourceBroken(f"{url}: the camera answers with an error of its own; restart it if this goes on")
     if isinstance(error, ffmpeg.InvalidDataError):
         return SourceUnreadable(f"{url} sends nothing that is a video stream: check the path and the port")
-    if isinstance(error, ffmpeg.ProtocolNotFoundError | ffmpeg.DemuxerNotFoundError):
+    # A format that is not on the list is an invalid argument to FFmpeg.
+    if isinstance(error, ffmpeg.ProtocolNotFoundError | ffmpeg.DemuxerNotFoundError | ffmpeg.ArgumentError):
         return SourceUnreadable(f"{url} is in a form, or refers to a place, that is not read from a camera")
     return _explain_number(error, url)
 

@@ -23,7 +23,7 @@ class Pacer:
         self._step_us = 0
 
     def early(self, at_us: int) -> bool:
-        """Whether `wanted` will refuse a picture of this time, now or later. Changes nothing."""
+        """Whether `wanted` will refuse a picture of this time, as far as can be said now. Changes nothing."""
         due = self._due_us
         if due is None or at_us < due - 2 * self.interval_us:  # the clock went back
             return False

@@ -1,0 +1,138 @@
+"""A rate limit is even and exact in the long run; a recording is given at its own pace."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from facestream.contract import SourceDrop
+from facestream_producer.lag import Lag
+from facestream_producer.pacing import Pacer, RealTime
+from facestream_producer.played import PlayedFile
+from support.clips import bgr, make_clip, number_of
+
+SECOND = 1_000_000
+
+
+def kept(fps: float, times_us: list[int]) -> list[int]:
+    pacer = Pacer(fps)
+    return [at for at in times_us if pacer.wanted(at)]
+
+
+@pytest.mark.parametrize(
+    ("rate", "fps"), [(30, 5), (25, 10), (30, 7), (25, 24), (60, 1), (29.97, 5), (15, 0.5)]
+)
+def test_the_rate_is_exact_in_the_long_run_and_never_a_burst(rate: float, fps: float) -> None:
+    seconds = 60
+    times = [round(number * SECOND / rate) for number in range(round(seconds * rate))]
+    chosen = kept(fps, times)
+
+    assert abs(len(chosen) - seconds * fps) <= 1
+    apart = [later - earlier for earlier, later in pairwise(chosen)]
+    # Never off by more than one of the stream's own frames.
+    assert all(abs(gap - SECOND / fps) <= SECOND / rate + 2 for gap in apart)
+
+
+@given(
+    steps=st.lists(st.integers(0, 400_000), min_size=2, max_size=200),
+    fps=st.floats(0.2, 60, allow_nan=False),
+)
+def test_never_more_than_the_limit_whatever_the_times(steps: list[int], fps: float) -> None:
+    times = [sum(steps[: index + 1]) for index in range(len(steps))]
+    chosen = kept(fps, times)
+    span = times[-1] - times[0]
+
+    assert chosen[:1] == times[:1]
+    assert len(chosen) <= span * fps / SECOND + 2
+
+
+@given(
+    times=st.lists(st.integers(0, 10 * SECOND), min_size=1, max_size=60),
+    fps=st.floats(0.5, 30, allow_nan=False),
+)
+def test_what_is_called_early_is_refused(times: list[int], fps: float) -> None:
+    """Decoding of what is early is left out: were it wanted later, a picture would be missing."""
+    asking, plain = Pacer(fps), Pacer(fps)
+    interval = SECOND / fps
+    for at in sorted(times):
+        early = asking.early(at)
+        wanted = plain.wanted(at)
+        assert asking.wanted(at) == wanted  # asking changed nothing
+        # The tolerance follows the stream's own step, and so may grow by this very picture.
+        assert not (early and wanted) or (interval > 0 and _near(plain, at, interval))
+
+
+def _near(pacer: Pacer, at: int, interval: float) -> bool:
+    assert pacer._due_us is not None
+    return abs(pacer._due_us - interval - at) <= interval / 4
+
+
+def test_after_a_gap_nothing_is_made_up_for() -> None:
+    assert kept(5, [0, 200_000, 9_000_000, 9_040_000, 9_080_000, 9_200_000]) == [
+        0,
+        200_000,
+        9_000_000,
+        9_200_000,
+    ]
+
+
+def test_a_clock_that_went_back_is_followed() -> None:
+    back = [0, 200_000, 10_000_000, 0, 40_000, 200_000, 400_000]
+    assert kept(5, back) == [0, 200_000, 10_000_000, 0, 200_000, 400_000]
+
+
+def test_a_recording_waits_for_its_time_and_says_how_late_it_is() -> None:
+    pace = RealTime()
+    assert pace.wait_seconds(0, now=100.0) == 0
+    assert pace.wait_seconds(400_000, now=100.1) == pytest.approx(0.3)
+    assert pace.wait_seconds(800_000, now=102.8) == 0
+    assert pace.late_seconds == pytest.approx(2.0)
+    # An hour's jump in the recording is not waited for, nor a suspended machine made up for.
+    assert pace.wait_seconds(3600 * SECOND, now=103.0) == 0
+    assert pace.wait_seconds(3600 * SECOND + 500_000, now=103.0) == pytest.approx(0.5)
+    assert pace.wait_seconds(3601 * SECOND, now=200.0) == 0
+    assert pace.late_seconds == 0
+
+
+def test_lag_grows_while_reading_is_behind_and_is_forgotten_when_the_cameras_times_jumped() -> None:
+    lag = Lag(limit_seconds=1.0)
+    assert [lag.seconds(at * SECOND, now=50.0 + at) for at in range(3)] == [0, 0, 0]
+    assert lag.seconds(3 * SECOND, now=55.0) == pytest.approx(2, abs=0.1)
+    assert lag.seconds(5 * SECOND, now=55.1) == pytest.approx(0.1, abs=0.1)
+    # From here on the camera's times are three seconds behind for good: no lag.
+    late = [lag.seconds((at - 3) * SECOND, now=50.0 + at) for at in range(6, 20)]
+    assert late[0] == pytest.approx(3, abs=0.1)
+    assert late[-1] == 0
+
+
+@pytest.mark.parametrize("b_frames", [0, 2])
+@pytest.mark.parametrize(("fps", "step"), [(None, 1), (5.0, 5), (25.0, 1)])
+def test_a_played_file_gives_the_same_pictures_at_any_pace(
+    tmp_path_factory: pytest.TempPathFactory, b_frames: int, fps: float | None, step: int
+) -> None:
+    clip = make_clip(tmp_path_factory.mktemp("clip") / "c.mp4", frames=20, options={"bf": str(b_frames)})
+    source = PlayedFile(clip, fps=fps, realtime=False)
+    for _ in range(2):
+        frames = list(source.frames())
+        assert [number_of(bgr(frame.picture)) for frame in frames] == list(range(0, 20, step))
+        assert [frame.pts_us for frame in frames] == [40_000 * number for number in range(0, 20, step)]
+    assert not source.live
+    assert source.clock == "file"
+    assert source.skipped[SourceDrop.FPS_LIMIT] == 2 * (20 - 20 // step)
+    assert source.corrupt == 0
+
+
+def test_a_looped_file_goes_on_in_time(tmp_path_factory: pytest.TempPathFactory) -> None:
+    clip = make_clip(tmp_path_factory.mktemp("clip") / "c.mp4", frames=10)
+    source = PlayedFile(clip, realtime=False, loop=True)
+    frames = []
+    for frame in source.frames():
+        frames.append(frame)
+        if len(frames) == 25:
+            source.close()
+    assert [number_of(bgr(frame.picture)) for frame in frames] == [number % 10 for number in range(25)]
+    assert [frame.pts_us for frame in frames] == [40_000 * number for number in range(25)]
+    assert source.length is None
