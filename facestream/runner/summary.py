@@ -110,9 +110,7 @@ class Summary:
         rows += [(role, _counts(counts)) for role, counts in tally.labels.items()]
         if tally.labels:
             rows.append(("", CAUTION))
-        rows.append(
-            ("rate", f"{tally.rate:.1f} frames/s, {self.workers} worker{'s' if self.workers > 1 else ''}")
-        )
+        rows.append(("rate", f"{_rate(tally)}, {self.workers} worker{'s' if self.workers > 1 else ''}"))
         if results:
             ages = [f"p{share} {tally.age_ms(share / 100)} ms" for share in (50, 95, 99)]
             rows.append(("age", ", ".join(ages) + "  (from capture to result)"))
@@ -125,6 +123,10 @@ class Summary:
             rows.append(("results in", self.results_path + error))
         rows += [("annotated", path) for path in self.annotated]
         return rows
+
+
+def _rate(tally: Tally) -> str:
+    return f"{tally.rate:.1f} frames/s" if tally.rate else "too few frames to tell"
 
 
 def _counts(counts: dict[str, int]) -> str:

@@ -10,6 +10,8 @@ from typing import Any
 from facestream.contract import RejectMap, ResultMap
 from facestream.ordering import InOrder
 
+# A batch ends as one: less time than this between the first result and the last says nothing.
+RATE_SECONDS = 0.25
 _MAX_STRAYS = 10_000
 
 
@@ -105,9 +107,9 @@ class Tally:
 
     @property
     def rate(self) -> float:
-        """Results per second, from the first to the last."""
+        """Results per second, from the first to the last; 0 when that is too short to tell."""
         seconds = (self.last_us - self.first_us) / 1e6
-        return (self.results - 1) / seconds if seconds > 0 else 0.0
+        return (self.results - 1) / seconds if seconds > RATE_SECONDS else 0.0
 
     def age_ms(self, share: float) -> int | None:
         """The age that `share` of the results did not exceed when they were complete."""
