@@ -26,7 +26,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from facestream.contract import DropReason
+    from facestream.contract.reasons import DropReason
 
 
 class FacestreamError(Exception):
