@@ -30,6 +30,7 @@ from facestream.commands.app import build_app, run
 from facestream.contract import MAX_IMAGE_BYTES
 from facestream.errors import BusRefused
 from facestream.exporter import LedgerCollector
+from facestream.exporter_cameras import CameraCollector
 from support import bus
 from support.certificates import Authority
 from support.cluster import start_cluster
@@ -147,7 +148,23 @@ def test_the_commands_of_an_operator(
     while taken := bus.take(worker, 4):
         worker.commit([bus.result_of(delivery) for delivery in taken])
     assert command("drain")[0] == 0
+    assert "camera.example" in command("cameras", "list")[1]
     assert broker.refused() == []
+
+
+def test_an_operator_applies_a_file_without_reading_a_password(
+    broker: Guarded, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    fill(broker)
+    monkeypatch.setenv("FACESTREAM_REDIS", broker.url("operator"))
+    wanted = tmp_path / "cameras.yaml"
+    wanted.write_text(f"cameras:\n  cam:\n    url: rtsp://viewer:{CAMERA_PASSWORD}3@camera.example/1\n")
+    assert run(build_app(), ["cameras", "apply", str(wanted), "--yes"]) == 0
+    said = capsys.readouterr().out
+    assert "written again" in said
+    assert "ZQX" not in said
+    with Registry(broker.url("producer")) as registry:
+        assert f"{CAMERA_PASSWORD}3" in registry.reveal("cam").reveal()
 
 
 def test_an_exporter_scrapes_every_camera(broker: Guarded) -> None:
@@ -159,6 +176,10 @@ def test_an_exporter_scrapes_every_camera(broker: Guarded) -> None:
         for sample in metric.samples
     }
     collector.close()
+    registered = CameraCollector(lambda: Registry(broker.url("exporter")), pytest.fail, lambda: False)
+    up = {sample.name: sample.value for metric in registered.collect() for sample in metric.samples}
+    registered.close()
+    assert (up["facestream_registry_up"], up["facestream_producers_alive"]) == (1, 0)
     assert samples["facestream_broker_up", None] == 1
     assert samples["facestream_published_total", "cam"] == 4
     assert samples["facestream_unaccounted_frames", "cam"] == 0
@@ -225,7 +246,9 @@ def test_real_processes_of_these_users(tmp_path: Path) -> None:
     with guarded("redis", tmp_path) as broker:
         environments = {user: {"FACESTREAM_REDIS": broker.url(user)} for user in USERS}
         with started("worker", "--attributes", "gender", environment=environments["worker"]) as worker:
-            with started("producer", "demo:seconds=1,fps=20", environment=environments["producer"]) as producer:
+            with started(
+                "producer", "demo:seconds=1,fps=20", environment=environments["producer"]
+            ) as producer:
                 assert producer.end().status == 0
             with started("drain", environment=environments["operator"]) as drain:
                 assert drain.end().status == 0

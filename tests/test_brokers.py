@@ -254,6 +254,7 @@ def test_a_full_broker_takes_no_frame_and_lets_every_frame_out(
         newcomer.close()
         while batch := bus.take(worker, 4):
             assert worker.commit([bus.result_of(delivery) for delivery in batch]) == len(batch)
+            bus.assert_closes(connection)
         epoch.publish(bus.header(), bus.IMAGE)
     finally:
         connection.read("CONFIG", "SET", "maxmemory", 0)
