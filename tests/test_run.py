@@ -164,8 +164,7 @@ def test_the_demo_is_told_truly_and_again_on_a_real_server(
         scene_of = parse_demo(source)
         out = tmp_path / f"{name}.jsonl"
         ended = facestream(
-            *("run", source, "--out", out, "--json"),
-            *("--redis", broker.url),
+            *("run", source, "--out", out, "--json", "--workers", 1, "--redis", broker.url),
             environment={"FACESTREAM_PREFIX": prefix},
         )
         frames = scene_of.length or 0
