@@ -140,4 +140,5 @@ def _yaml(text: str) -> Any:
 
 def _unquoted(text: str) -> str:
     """A parser's complaint without what it quotes from the file, which may be a password."""
-    return re.sub(r"(['\"]).{2,}\1", "…", " ".join(text.split()))
+    named = re.sub(r"'<([a-z ]+)>'", r"\1", " ".join(text.split()))
+    return re.sub(r"(['\"]).{2,}\1", "…", named)

@@ -53,7 +53,7 @@ class Difference:
 
 
 def apply(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="cameras.yaml, or cameras.toml.")],
+    file: Annotated[str, typer.Argument(metavar="FILE", help="cameras.yaml, or cameras.toml.")],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the difference.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Show the difference as JSON.")] = False,
@@ -61,9 +61,11 @@ def apply(
 ) -> None:
     from facestream.camera_file import read_camera_file
 
+    if "://" in file:
+        raise UsageError("FILE is a file such as cameras.yaml, no address")
     registry, policy = open_registry(redis)
     with registry:
-        wanted = read_camera_file(file, policy)
+        wanted = read_camera_file(Path(file), policy)
         present = {camera.name: camera for camera in registry.list()}
         difference = compare(registry, present, wanted)
         _show(difference, present, wanted, as_json)

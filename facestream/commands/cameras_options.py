@@ -142,7 +142,12 @@ def read_url(
 
 
 def _typed() -> str:
-    return str(typer.prompt("Address, with user and password (not shown)", hide_input=True, err=True))
+    from getpass import getpass
+
+    try:
+        return getpass("Address, with user and password (not shown): ")
+    except EOFError:
+        raise typer.Abort from None
 
 
 def _from_file(name: str) -> str:
