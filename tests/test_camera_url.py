@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 import json
 import pickle
 import re
+import socketserver
+import threading
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from urllib.parse import quote, unquote
 
+import av
 import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
@@ -310,3 +314,43 @@ def test_the_folders_may_be_links_themselves(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "real")
     policy = AddressPolicy((tmp_path / "link",))
     assert CameraUrl.parse(f"file:{tmp_path}/link/a.mp4", policy).path == tmp_path / "real/a.mp4"
+
+
+# FFmpeg
+
+
+class _Door(socketserver.StreamRequestHandler):
+    """A camera that lets nobody in, and remembers what it was told: HTTP and RTSP alike."""
+
+    def handle(self) -> None:
+        while lines := self._lines():
+            told = [line for line in lines if line.lower().startswith("authorization: basic ")]
+            self.server.told += told  # type: ignore[attr-defined]
+            protocol = "RTSP/1.0" if "RTSP" in lines[0] else "HTTP/1.1"
+            sequence = "".join(f"{line}\r\n" for line in lines if line.lower().startswith("cseq"))
+            said = f'{protocol} 401 Unauthorized\r\n{sequence}WWW-Authenticate: Basic realm="x"\r\n'
+            self.wfile.write(f"{said}Content-Length: 0\r\n\r\n".encode())
+
+    def _lines(self) -> list[str]:
+        lines: list[str] = []
+        while line := self.rfile.readline().decode().rstrip("\r\n"):
+            lines.append(line)
+        return lines
+
+
+@pytest.mark.parametrize("scheme", ["rtsp", "http"])
+@pytest.mark.parametrize(
+    "password", ["plain", "p@ss/w#rd?:%", "100%25", "é画 \U0001f511", "a+b&c=d;e", "", "%41", "[]\\\"'"]
+)
+def test_ffmpeg_logs_in_with_what_was_meant(scheme: str, password: str) -> None:
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Door) as server:
+        server.daemon_threads = True
+        server.told = []  # type: ignore[attr-defined]
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        where = f"127.0.0.1:{server.server_address[1]}/live"
+        url = CameraUrl.parse(f"{scheme}://us%40er:{quote(password, safe='')}@{where}", LOCAL_OK)
+        with pytest.raises(av.HTTPUnauthorizedError):
+            av.open(url.reveal(), timeout=5, options={"rtsp_transport": "tcp"})
+        server.shutdown()
+        told = {base64.b64decode(line.split()[2]).decode() for line in server.told}  # type: ignore[attr-defined]
+    assert told == {f"us@er:{password}"}
