@@ -32,8 +32,8 @@ class CameraSettings:
 
     fps: frames a second at most. attributes: what workers shall say of each face. stall_timeout_ms: no frame
     for so long is a stall. motion_gate: send only what moves, and one frame every max_gap_ms. include: faces
-    outside are not reported; exclude: nor those inside of these. realtime, loop: of a file that stands in for
-    a camera. Raises UsageError, one line that begins with the setting's key, for a value out of its bounds.
+    outside are not reported; exclude: nor those inside of these. Raises UsageError, one line that begins
+    with the setting's key, for a value out of its bounds.
     """
 
     fps: float | None = None
@@ -47,8 +47,6 @@ class CameraSettings:
     max_gap_ms: int = 2 * _SECOND
     include: Polygon | None = None
     exclude: tuple[Polygon, ...] = ()
-    realtime: bool = False
-    loop: bool = False
     paused: bool = False
 
     def __post_init__(self) -> None:
@@ -103,8 +101,6 @@ KEYS: Final[Mapping[str, tuple[str, Kind]]] = {
     "max_gap": ("max_gap_ms", duration(100, 60 * _MINUTE)),
     "include": ("include", polygon()),
     "exclude": ("exclude", polygons()),
-    "realtime": ("realtime", flag()),
-    "loop": ("loop", flag()),
     "paused": ("paused", flag()),
 }
 DEFAULTS: Final[Mapping[str, Any]] = {

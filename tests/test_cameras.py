@@ -55,8 +55,6 @@ everything = st.builds(
     max_gap_ms=st.integers(100, 3_600_000),
     include=st.none() | stars(),
     exclude=st.lists(stars(), max_size=3).map(tuple),
-    realtime=st.booleans(),
-    loop=st.booleans(),
     paused=st.booleans(),
 )
 

@@ -145,8 +145,8 @@ def test_what_the_operator_allows_is_taken(
     monkeypatch.setenv("FACESTREAM_ALLOW_LOOPBACK_CAMERAS", "1")
     monkeypatch.setenv("FACESTREAM_SOURCE_FOLDERS", f"/nowhere:{tmp_path}")
     assert facestream("add", "local", "--url-file", "-", typed=f"http://u:{MARK}@localhost/")[0] == 0
-    assert facestream("add", "clip", f"file:{tmp_path}/clip.mp4", "--realtime", "--loop")[0] == 0
-    assert registry.get("clip").settings == CameraSettings(realtime=True, loop=True)
+    assert facestream("add", "clip", f"file:{tmp_path}/clip.mp4", "--motion-gate")[0] == 0
+    assert registry.get("clip").settings == CameraSettings(motion_gate=True)
 
 
 # Looking
@@ -191,12 +191,13 @@ def test_strange_entries_are_said(
 
 def test_settings_are_set_by_pairs_and_by_options(facestream: Facestream, registry: Registry) -> None:
     registry.add("lobby", CameraUrl.parse(URL), CameraSettings(fps=5, quality=70))
-    assert (
-        facestream("set", "lobby", "fps=2.5", "max-side=640", "quality=", "--max-age", "2s", "--loop")[0] == 0
-    )
-    settings = CameraSettings(fps=2.5, max_side=640, max_age_ms=2000, loop=True)
+    changes = ["fps=2.5", "max-side=640", "quality=", "--max-age", "2s", "--motion-gate"]
+    assert facestream("set", "lobby", *changes)[0] == 0
+    settings = CameraSettings(fps=2.5, max_side=640, max_age_ms=2000, motion_gate=True)
     assert registry.get("lobby").settings == settings
-    assert facestream("set", "lobby", "--no-loop", "--attributes", "none", "include=0,0 1,0 1,1")[0] == 0
+    assert (
+        facestream("set", "lobby", "--no-motion-gate", "--attributes", "none", "include=0,0 1,0 1,1")[0] == 0
+    )
     assert registry.get("lobby").settings.attributes == ()
     assert facestream("set", "lobby", "include=", "attributes=")[0] == 0
     assert registry.get("lobby").settings == CameraSettings(fps=2.5, max_side=640, max_age_ms=2000)

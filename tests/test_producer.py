@@ -23,7 +23,7 @@ from facestream_producer.hooks import Hooks
 from facestream_producer.session import LOSSLESS_DEPTH, Session, name_cameras
 from support.bus import assert_closes, expire_lease, result_of, take, wait_until, worker
 from support.clips import make_clip
-from support.processes import assert_no_traceback, metrics_at, port_of, started
+from support.processes import assert_no_traceback, facestream, metrics_at, port_of, started
 
 FRAMES = 40
 SHAPE = Shape(max_side=1280, quality=85, max_age_ms=1000, attributes=None)
@@ -196,3 +196,23 @@ def test_a_wanted_name_is_for_one_source_and_valid() -> None:
         name_cameras(["a.mp4", "b.mp4"], "hall")
     with pytest.raises(CameraNameError, match="is not a camera name"):
         name_cameras(["a.mp4"], "Hall 1")
+
+
+def test_a_file_plays_as_a_camera_until_stopped(
+    connection: Connection, environment: dict[str, str], tmp_path: Path
+) -> None:
+    clip = make_clip(tmp_path / "clip.mp4", frames=10, size=(64, 48))
+    refused = facestream("producer", clip, "--loop", environment=environment)
+    assert refused.status == 2
+    assert "--loop and --fps go with --realtime" in refused.err
+
+    arguments = ["producer", clip, "--realtime", "--loop", "--fps", "5"]
+    with started(*arguments, environment=environment) as running:
+        # More than the file has: it began again.
+        wait_until(lambda: read_ledger(connection, "clip").published > 10, "it plays over and over")
+        running.signal(signal.SIGTERM)
+        assert running.end().status == 0
+    ledger = read_ledger(connection, "clip")
+    assert (ledger.state, ledger.closes) == ("ended", True)
+    assert ledger.dropped_at_source["fps_limit"] > ledger.published
+    assert ledger.dropped["trimmed_unread"] + ledger.in_flight == ledger.published

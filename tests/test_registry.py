@@ -177,7 +177,7 @@ def test_what_may_be_reached_is_the_word_of_who_asks(broker: EmbeddedBroker, pre
 
 
 def test_writers_that_meet_lose_nothing(broker: EmbeddedBroker, prefix: str, connection: Connection) -> None:
-    keys = ["fps", "max_side", "quality", "loop"]
+    keys = ["fps", "max_side", "quality", "motion_gate"]
     values = [list(range(1, 21)), list(range(100, 120)), list(range(20, 40)), [True, False] * 10]
     with Registry(broker.url, prefix=prefix) as first:
         first.add("lobby", LOBBY)
@@ -193,7 +193,7 @@ def test_writers_that_meet_lose_nothing(broker: EmbeddedBroker, prefix: str, con
         list(pool.map(write, keys, values))
     with Registry(broker.url, prefix=prefix) as registry:
         camera = registry.get("lobby").settings
-        assert [camera.fps, camera.max_side, camera.quality, camera.loop] == [20, 119, 39, False]
+        assert [camera.fps, camera.max_side, camera.quality, camera.motion_gate] == [20, 119, 39, False]
         assert connection.read("HLEN", f"{prefix}:secrets:lobby") == 1
 
 

@@ -39,7 +39,7 @@ class Script:
 @cache
 def script(name: str) -> Script:
     folder = files("facestream.scripts")
-    source = folder.joinpath("common.lua").read_text() + folder.joinpath(f"{name}.lua").read_text()
+    source = "".join(folder.joinpath(f"{part}.lua").read_text("utf-8") for part in ("common", name))
     sha = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
     return Script(source, sha, reads_only=name in READ_ONLY)
 

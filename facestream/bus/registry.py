@@ -46,7 +46,7 @@ class Registry:
 
     def __init__(self, url: str, *, prefix: str = "fs", policy: AddressPolicy | None = None) -> None:
         self._store = CameraStore(url, prefix)
-        self._policy = policy or AddressPolicy()
+        self.policy = policy or AddressPolicy()
         self.address = self._store.address
 
     def close(self) -> None:
@@ -139,10 +139,10 @@ class Registry:
         for _ in range(_ATTEMPTS):
             entry, seen = self._entry(name)
             if entry.secret is None:
-                return CameraUrl.parse(entry.camera.address, self._policy)
+                return CameraUrl.parse(entry.camera.address, self.policy)
             real = self._store.read_secret(name, entry.secret)
             if real is not None:
-                return CameraUrl.parse(real, self._policy)
+                return CameraUrl.parse(real, self.policy)
             if self._entry(name)[1] == seen:  # else it was changed between the two readings
                 break
         raise UsageError(

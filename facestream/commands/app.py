@@ -20,6 +20,7 @@ The gender label is *apparent*, binary, and as annotators perceived it: not who 
 decide anything about a person by it.
 
 Start with one picture:  facestream classify photo.jpg
+
 Then a video:            facestream run clip.mp4 --out results.jsonl --annotate annotated.mp4
 """
 
@@ -71,7 +72,9 @@ def run(app: typer.Typer, arguments: list[str]) -> int:
     except TyperException as error:
         if not error.format_message():  # the command alone, without arguments: its help was shown
             return error.exit_code
-        return _say(f"{error.format_message()} (facestream --help shows what there is)", error.exit_code)
+        return _say(
+            f"{redact(error.format_message())} (facestream --help shows what there is)", error.exit_code
+        )
     except (KeyboardInterrupt, Abort):
         return INTERRUPTED
     except BrokenPipeError:

@@ -52,11 +52,9 @@ _HELP: Mapping[str, str] = {
     "max_gap": "Nevertheless one frame this often, such as 2s.",
     "include": 'Only faces in here: points such as "0,0 1,0 1,0.5", in fractions of the picture.',
     "exclude": "No faces in here, alike; may be repeated.",
-    "realtime": "Play a file at its own pace.",
-    "loop": "Play a file again and again.",
     "paused": "Keep it, but do not connect to it.",
 }
-_FLAGS = frozenset({"motion_gate", "realtime", "loop", "paused"})
+_FLAGS = frozenset({"motion_gate", "paused"})
 
 
 def takes_settings(command: _Command) -> _Command:

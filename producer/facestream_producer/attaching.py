@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 
+from facestream.address_policy import AddressPolicy
 from facestream.bus.camera_entry import Camera
 from facestream.camera_state import CameraState, State
 from facestream.camera_url import NETWORK_SCHEMES, CameraUrl
@@ -17,8 +20,20 @@ from facestream_producer.played import PlayedFile
 from facestream_producer.source import Source
 
 
+@dataclass(frozen=True, slots=True)
+class Play:
+    """How a file stands in for a camera: at most `fps` frames a second, over and over if `loop`."""
+
+    fps: float | None
+    loop: bool
+
+
 def open_camera(
-    camera: Camera, url: CameraUrl, say_state: Callable[[State, str | None], None], stop: threading.Event
+    camera: Camera,
+    url: CameraUrl,
+    policy: AddressPolicy,
+    say_state: Callable[[State, str | None], None],
+    stop: threading.Event,
 ) -> Source:
     """A camera's source, not yet connected; a file or the demo scene plays at its own pace, over and over.
 
@@ -34,6 +49,7 @@ def open_camera(
         return LiveSource(
             camera.name,
             url,
+            policy=policy,
             fps=settings.fps,
             transport=settings.transport,
             stall_seconds=settings.stall_timeout_ms / 1000,
@@ -44,5 +60,14 @@ def open_camera(
     if url.scheme == "device":
         return DeviceSource(url.reveal())
     if url.path is not None:
-        return PlayedFile(url.path, fps=settings.fps, realtime=True, loop=True, motion=motion, stop=stop)
-    return Paced(camera.name, open_source(url.reveal()), fps=settings.fps, stop=stop)
+        return PlayedFile(url.path, fps=settings.fps, loop=True, motion=motion, stop=stop)
+    return Paced(camera.name, open_source(url.reveal()), fps=settings.fps, loop=True, stop=stop)
+
+
+def play(text: str, play: Play, stop: threading.Event) -> Source:
+    """A file, folder or the demo scene at its own pace, as if it were a camera."""
+    source = open_source(text)
+    if source.kind == "file":
+        source.close()
+        return PlayedFile(Path(text), fps=play.fps, loop=play.loop, stop=stop)
+    return Paced(source.name, source, fps=play.fps, loop=play.loop, stop=stop)

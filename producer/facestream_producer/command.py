@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import typer
 
 from facestream.commands.parameters import FollowStdin, Redis
+from facestream.errors import UsageError
 
 if TYPE_CHECKING:
     import threading
@@ -53,6 +54,13 @@ def producer(
     max_side: Annotated[
         int | None, typer.Option(help="Longer side of the published frame, in pixels.")
     ] = None,
+    realtime: Annotated[
+        bool, typer.Option("--realtime", help="Play files at their own pace, as if they were cameras.")
+    ] = False,
+    loop: Annotated[bool, typer.Option("--loop", help="With --realtime, over and over.")] = False,
+    fps: Annotated[
+        float | None, typer.Option(help="With --realtime, frames a second at most.", min=0.1, max=120)
+    ] = None,
     resume: Annotated[
         bool,
         typer.Option("--resume", help="Go on after the last published frame of a file that was cut short."),
@@ -74,6 +82,8 @@ def producer(
     from facestream_producer.metrics import PrometheusHooks
 
     settings = load_settings(redis=redis, max_side=max_side)
+    if (loop or fps) and not realtime:
+        raise UsageError("--loop and --fps go with --realtime: without it every frame of a file is sent once")
     roles = None if attributes is None else parse_attributes(attributes)
     shape = Shape(settings.max_side, settings.jpeg_quality, settings.max_age_ms, roles)
     with stop_on_signals() as stop:
@@ -87,19 +97,22 @@ def producer(
             serve_metrics(registry, metrics_port)
         metrics = PrometheusHooks(registry)
         if sources:
-            again = Again(resume, resume_after)
-            failed = _carry_sources(sources, camera, connection, shape, metrics, settings, again, stop)
+            how = How(resume, resume_after, fps, realtime, loop)
+            failed = _carry_sources(sources, camera, connection, shape, metrics, settings, how, stop)
         else:
             failed = _carry_registered(max_cameras, connection, shape, metrics, settings, stop)
         connection.close()
     return 1 if failed else 0
 
 
-class Again(NamedTuple):
-    """Whether to go on with an epoch that was cut short, and later than which one."""
+class How(NamedTuple):
+    """Whether to go on with an epoch that was cut short, later than which one, and at which pace."""
 
     resume: bool
-    after: int
+    resume_after: int
+    fps: float | None
+    realtime: bool
+    loop: bool
 
 
 def _carry_sources(
@@ -109,10 +122,11 @@ def _carry_sources(
     shape: Shape,
     metrics: Hooks,
     settings: Settings,
-    again: Again,
+    how: How,
     stop: threading.Event,
 ) -> int:
     """To the end of the sources; how many failed."""
+    from facestream_producer.attaching import Play
     from facestream_producer.session import Session, name_cameras
 
     session = Session(
@@ -121,8 +135,9 @@ def _carry_sources(
         metrics,
         stop,
         depth=settings.depth,
-        resume=again.resume,
-        resume_after=again.after,
+        resume=how.resume,
+        resume_after=how.resume_after,
+        play=Play(how.fps, how.loop) if how.realtime else None,
     )
     found, failed = session.expand(sources)
     if found:

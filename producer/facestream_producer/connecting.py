@@ -13,7 +13,8 @@ from av.container import InputContainer
 from av.stream import Discard
 from av.video.stream import VideoStream
 
-from facestream.errors import SourceBroken, SourceError, SourceMissing, SourceUnreadable
+from facestream.address_policy import AddressPolicy
+from facestream.errors import SourceBroken, SourceError, SourceMissing, SourceUnreadable, UsageError
 from facestream_producer.container import video_stream
 from facestream_producer.source import MAX_PIXELS
 
@@ -25,6 +26,7 @@ class Address(Protocol):
     """A camera's address: `str` may be shown to anybody, `reveal()` to nobody but the camera."""
 
     scheme: str
+    host: str | None
 
     def reveal(self) -> str: ...
 
@@ -86,12 +88,14 @@ class Connection:
 def connect(
     url: Address,
     *,
+    policy: AddressPolicy | None = None,
     transport: Transport = "tcp",
     open_seconds: float = OPEN_SECONDS,
     read_seconds: float = 5.0,
 ) -> Connection:
     """Open a camera's stream.
 
+    policy: where the host may lie, asked before every connection, since a name may lead anywhere.
     Takes at most twice `open_seconds`, and resolving the host's name on top; reading from it gives up
     after `read_seconds` without a packet. Raises CameraUnauthorized, CameraNotFound, CameraUnreachable,
     SourceUnreadable or SourceBroken, in whose text, causes and all, there is no credential.
@@ -99,6 +103,11 @@ def connect(
     way = _WAYS.get(url.scheme)
     if way is None:
         raise SourceUnreadable(f"{url}: {url.scheme} is no scheme of a camera on the network")
+    if policy is not None and url.host is not None:
+        try:
+            policy.check_resolved(url.host)
+        except UsageError as error:
+            raise SourceUnreadable(str(error)) from None
     began = time.monotonic()
     try:
         container = av.open(

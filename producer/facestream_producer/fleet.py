@@ -143,7 +143,9 @@ class Fleet:
         def say_state(state: State, error: str | None) -> None:
             self._report(camera.name, state, error)
 
-        source = open_camera(camera, self._registry.reveal(camera.name), say_state, stop)
+        source = open_camera(
+            camera, self._registry.reveal(camera.name), self._registry.policy, say_state, stop
+        )
         settings = camera.settings
         shape = Shape(
             max_side=settings.max_side or self._shape.max_side,

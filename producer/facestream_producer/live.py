@@ -11,6 +11,7 @@ from typing import TypeAlias, cast
 
 from av.error import ExitError, FFmpegError
 
+from facestream.address_policy import AddressPolicy
 from facestream.backoff import Backoff
 from facestream.camera_state import CameraState, State
 from facestream.contract import SourceDrop
@@ -30,7 +31,8 @@ from facestream_producer.lag import Lag
 from facestream_producer.motion import MotionGate
 from facestream_producer.pacing import Pacer, RealTime
 from facestream_producer.packets import VideoPacket
-from facestream_producer.selection import STALE_SECONDS, Counts, Presentation, Selection
+from facestream_producer.presentation import Presentation
+from facestream_producer.selection import STALE_SECONDS, Counts, Selection
 from facestream_producer.sender_clock import sender_us
 from facestream_producer.source import MICROSECONDS, Clock, Kind, SourceFrame, now_us
 
@@ -54,7 +56,8 @@ class CameraStalled(SourceError):
 class LiveSource:
     """A camera's pictures, through every reconnection; `frames()` ends only by `stop` or `close`.
 
-    See `Source`. url: a CameraUrl. fps: keep at most so many a second, evenly; None keeps all.
+    See `Source`. url: a CameraUrl. policy: where it may lead, asked before every connection.
+    fps: keep at most so many a second, evenly; None keeps all.
     stall_seconds: without a picture for so long the camera is stalled, and is connected to anew.
     on_state: told every change of state, from the thread that reads the frames.
     skipped, corrupt: what arrived and was not given, ever growing: every packet received is given as a
@@ -72,6 +75,7 @@ class LiveSource:
         name: str,
         url: Address,
         *,
+        policy: AddressPolicy | None = None,
         fps: float | None = None,
         transport: Transport = "tcp",
         stall_seconds: float = 5.0,
@@ -82,7 +86,7 @@ class LiveSource:
     ) -> None:
         self.name, self.fps = name, fps
         self.clock: Clock = "receipt"
-        self._url, self._transport = url, transport
+        self._url, self._policy, self._transport = url, policy, transport
         self._stall_seconds, self._open_seconds = stall_seconds, open_seconds
         self._read_seconds = stall_seconds * _READ_SHARE
         self._pacer = Pacer(fps) if fps else None
@@ -121,6 +125,7 @@ class LiveSource:
         self._live_since = None
         connection = connect(
             self._url,
+            policy=self._policy,
             transport=self._transport,
             open_seconds=self._open_seconds,
             read_seconds=self._read_seconds,
@@ -157,7 +162,7 @@ class LiveSource:
         lag = Lag(STALE_SECONDS)
         for packet in packets:
             received_us, now = now_us(), time.monotonic()
-            at_us = presentation.guess(packet, received_us)
+            at_us = presentation.guess(packet.pts, packet.time_base, received_us)
             late = 0.0 if at_us is None else lag.seconds(at_us, now)
             for frame in selection.take(packet, received_us, late):
                 self._note_picture(now)
@@ -212,7 +217,7 @@ class LiveSource:
     ) -> Iterator[VideoPacket]:
         pace = RealTime()
         for packet in packets:
-            at_us = presentation.guess(packet, now_us())
+            at_us = presentation.guess(packet.pts, packet.time_base, now_us())
             if at_us is not None and self._wait(pace.wait_seconds(at_us, time.monotonic())):
                 return
             yield packet

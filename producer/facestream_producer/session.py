@@ -15,6 +15,7 @@ from facestream.bus.publisher import LEASE_SECONDS, Epoch
 from facestream.errors import FacestreamError, UsageError
 from facestream.names import check_camera_name, unique_slug
 from facestream.redaction import redact
+from facestream_producer.attaching import Play, play
 from facestream_producer.capture import Capture, Shape
 from facestream_producer.device import is_device
 from facestream_producer.events import Events
@@ -56,8 +57,13 @@ class Session:
         depth: int | None = None,
         resume: bool = False,
         resume_after: int = 0,
+        play: Play | None = None,
     ) -> None:
-        """`resume`: go on with an epoch that was cut short, if it is later than `resume_after`."""
+        """`resume`: go on with an epoch that was cut short, if it is later than `resume_after`.
+
+        `play`: files stand in for cameras, at their own pace.
+        """
+        self._play = play
         self._connection, self._shape, self._metrics, self._stop = connection, shape, metrics, stop
         self._depth, self._resume, self._resume_after = depth, resume, resume_after
         self._events = Events()
@@ -75,8 +81,8 @@ class Session:
         return found, failed
 
     def run(self, sources: Sequence[str], cameras: Sequence[str]) -> int:
-        # A device never ends, so it takes nobody's turn.
-        at_once = FILES_AT_ONCE + sum(map(is_device, sources))
+        # What is live takes nobody's turn.
+        at_once = FILES_AT_ONCE + (len(sources) if self._play else sum(map(is_device, sources)))
         with ThreadPoolExecutor(max_workers=at_once, thread_name_prefix="source") as pool:
             return sum(pool.map(self._carry, sources, cameras))
 
@@ -85,7 +91,7 @@ class Session:
         if self._stop.is_set():
             return False
         try:
-            source = open_source(text)
+            source = self._open(text)
             try:
                 return self._capture(text, source, camera)
             finally:
@@ -93,6 +99,11 @@ class Session:
         except Exception as error:
             self._fail(text, error)
             return True
+
+    def _open(self, text: str) -> Source:
+        if self._play is None or is_device(text):
+            return open_source(text)
+        return play(text, self._play, self._stop)
 
     def _fail(self, text: str, error: Exception) -> None:
         said = str(error) if isinstance(error, FacestreamError) else _unexpected(error)
