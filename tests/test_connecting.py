@@ -293,3 +293,15 @@ def test_what_is_no_network_camera_is_refused(text: str) -> None:
     policy = AddressPolicy(folders=(Path("/etc"),))
     with pytest.raises(SourceUnreadable, match="no scheme of a camera on the network"):
         connect(CameraUrl.parse(text, policy))
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]"])
+def test_a_host_that_leads_to_this_machine_is_refused_before_anything_is_sent(host: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as bystander:
+        bystander.setblocking(False)
+        address = url(f"rtsp://viewer:secret@{host}:{bystander.getsockname()[1]}/live")
+        with pytest.raises(SourceUnreadable) as refused:
+            connect(address, policy=AddressPolicy())
+        assert "secret" not in str(refused.value)
+        with pytest.raises(BlockingIOError):
+            bystander.accept()

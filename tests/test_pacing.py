@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import av
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from facestream.contract import SourceDrop
 from facestream_producer.lag import Lag
+from facestream_producer.nonreference import is_droppable
 from facestream_producer.pacing import Pacer, RealTime
 from facestream_producer.played import PlayedFile
 from support.clips import bgr, make_clip, number_of
+from support.rtsp import B_FRAMES
 
 SECOND = 1_000_000
 
@@ -136,3 +140,22 @@ def test_a_looped_file_goes_on_in_time(tmp_path_factory: pytest.TempPathFactory)
     assert [number_of(bgr(frame.picture)) for frame in frames] == [number % 10 for number in range(25)]
     assert [frame.pts_us for frame in frames] == [40_000 * number for number in range(25)]
     assert source.length is None
+
+
+@pytest.mark.parametrize("suffix", ["ts", "mp4"])
+def test_what_may_be_thrown_away_is_missed_by_no_other_picture(
+    tmp_path_factory: pytest.TempPathFactory, suffix: str
+) -> None:
+    clip = make_clip(tmp_path_factory.mktemp("clip") / f"c.{suffix}", frames=36, options=B_FRAMES, noise=True)
+    with av.open(str(clip)) as container:
+        whole = {frame.pts: bgr(frame) for frame in container.decode(video=0)}
+    with av.open(str(clip)) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+        kept = [packet for packet in packets if not is_droppable(packet, "h264")]
+        context = container.streams.video[0].codec_context
+        frames = [frame for packet in [*kept, None] for frame in context.decode(packet)]
+
+    if suffix == "ts":
+        assert len(kept) < 24  # two of three are B
+    assert len(frames) == len(kept)
+    assert all(np.array_equal(bgr(frame), whole[frame.pts]) for frame in frames)

@@ -21,7 +21,8 @@ from facestream_producer.container import FILE_OPTIONS, video_stream
 from facestream_producer.motion import MotionGate
 from facestream_producer.pacing import Pacer, RealTime
 from facestream_producer.packets import VideoPacket
-from facestream_producer.selection import Counts, Presentation, Selection
+from facestream_producer.presentation import Presentation
+from facestream_producer.selection import Counts, Selection
 from facestream_producer.source import MICROSECONDS, Clock, Kind, SourceFrame, now_us
 from facestream_producer.video import VideoSource
 

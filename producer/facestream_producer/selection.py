@@ -6,24 +6,24 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import av
 from av.error import FFmpegError
 from av.video.stream import VideoStream
 
 from facestream.contract import SourceDrop
+from facestream_producer.arrivals import Arrival, Arrivals
 from facestream_producer.motion import MotionGate
 from facestream_producer.nonreference import is_droppable
 from facestream_producer.pacing import Pacer
 from facestream_producer.packets import VideoPacket
-from facestream_producer.source import MICROSECONDS, SourceFrame, now_us
+from facestream_producer.presentation import Presentation
+from facestream_producer.source import SourceFrame
 from facestream_producer.upright import Uprighter
 
 # Behind by this much, pictures are decoded and not given; by more, not even decoded until a whole one comes.
 STALE_SECONDS = 1.0
 LOST_SECONDS = 3.0
-_MOST_PENDING = 64
 # A scene that cuts often has more whole pictures than the stream keeps up.
 _KEY_GAPS = 6
 
@@ -34,50 +34,6 @@ class Counts:
 
     skipped: Counter[SourceDrop] = field(default_factory=Counter)
     corrupt: int = 0
-
-
-@dataclass(slots=True)
-class Presentation:
-    """Places a stream's own times on the source's: from `base_us`, and never decreasing.
-
-    receipt: the stream has no times worth having; its pictures are placed when they arrive.
-    """
-
-    base_us: int
-    receipt: bool = False
-    step_us: int = 40_000
-    last_us: int | None = None
-    _shift_us: int | None = None
-
-    def guess(self, packet: VideoPacket, received_us: int) -> int | None:
-        """Where a packet's picture will be placed, unless the stream's times jump; None: nobody knows."""
-        at = self._own_us(packet, received_us)
-        return None if at is None or self._shift_us is None else at + self._shift_us
-
-    def place(self, thing: VideoPacket | av.VideoFrame, received_us: int) -> int:
-        own = self._own_us(thing, received_us)
-        follows = self.base_us if self.last_us is None else self.last_us + self.step_us
-        if own is None:
-            at = follows
-        elif self._shift_us is None:
-            self._shift_us, at = follows - own, follows
-        else:
-            at = own + self._shift_us
-        if self.last_us is not None and at < self.last_us:
-            # By a little it is a stream out of order; by more its times began again.
-            at = self.last_us
-            if own is not None and self.last_us - (own + (self._shift_us or 0)) > 2 * self.step_us:
-                self._shift_us, at = follows - own, follows
-        self.last_us = at
-        return at
-
-    def _own_us(self, thing: VideoPacket | av.VideoFrame, received_us: int) -> int | None:
-        if self.receipt:
-            return received_us
-        base = thing.time_base
-        if thing.pts is None or not base:
-            return None
-        return thing.pts * base.numerator * MICROSECONDS // base.denominator
 
 
 class Selection:
@@ -102,7 +58,8 @@ class Selection:
         self._pacer, self._motion = pacer, motion
         self._intra = bool(self._context.codec.intra_only)
         self._upright = Uprighter()
-        self._pending: list[_Pending] = []
+        self._arrivals = Arrivals()
+        self._time_base = stream.time_base
         self._keys = _Keys()
         self._gap = False
         self._lost = False
@@ -111,7 +68,7 @@ class Selection:
 
     def take(self, packet: VideoPacket, received_us: int, late_seconds: float = 0.0) -> Iterator[SourceFrame]:
         """The wanted frames that this packet completes. late_seconds: how far behind the stream we are."""
-        at_us = self._presentation.guess(packet, received_us)
+        at_us = self._presentation.guess(packet.pts, self._time_base, received_us)
         if packet.is_keyframe and not self._intra:
             self._keys.note(at_us)
         reason = self._needless(packet, at_us, received_us, late_seconds)
@@ -129,13 +86,12 @@ class Selection:
     def finish(self, reason: SourceDrop | None = None) -> Iterator[SourceFrame]:
         """Empty the decoder; what was in it is given, or counted under `reason`."""
         try:
-            pictures = self._context.decode(None) if self._pending else []
+            pictures = self._context.decode(None) if len(self._arrivals) else []
         except (FFmpegError, ValueError):
             pictures = []
         for picture in pictures:
             yield from self._give(picture, 0.0, reason)
-        self._counts.corrupt += len(self._pending)
-        self._pending.clear()
+        self._counts.corrupt += self._arrivals.clear()
         self._context.flush_buffers()
 
     def _needless(
@@ -148,7 +104,7 @@ class Selection:
         if pacer is None:
             return None
         if self._intra:
-            wanted = pacer.wanted(self._presentation.place(packet, received_us))
+            wanted = pacer.wanted(self._presentation.place(packet.pts, self._time_base, received_us))
             return None if wanted else SourceDrop.FPS_LIMIT
         if at_us is None:
             return None
@@ -156,7 +112,9 @@ class Selection:
         if self._keys.suffice(pacer.interval_us) and (early or not packet.is_keyframe):
             self._gap = True
             return SourceDrop.FPS_LIMIT
-        return SourceDrop.FPS_LIMIT if early and is_droppable(packet, self._context.name) else None
+        if early and not self._arrivals.shuffled and is_droppable(packet, self._context.name):
+            return SourceDrop.FPS_LIMIT
+        return None
 
     def _gap_follows(self) -> bool:
         """Whether the next packets are left out, so that a decoder that waits for them would wait in vain."""
@@ -172,13 +130,13 @@ class Selection:
     def _decode(self, packet: VideoPacket, received_us: int, late_seconds: float) -> Iterator[SourceFrame]:
         if not packet.is_discard:
             placed = self._presentation.last_us if self._intra and self._pacer else None
-            self._pending.append(_Pending(packet, packet.pts, received_us, placed))
+            self._arrivals.add(Arrival(packet, packet.pts, received_us, placed))
         try:
             pictures = packet.decode()
         except FFmpegError:
             pictures = []
             if not packet.is_discard:
-                self._pending.pop()
+                self._arrivals.drop_last()
                 self._counts.corrupt += 1
         if pictures:
             self.barren_since = None
@@ -186,17 +144,18 @@ class Selection:
             self.barren_since = time.monotonic()
         for picture in pictures:
             yield from self._give(picture, late_seconds, None)
-        while len(self._pending) > _MOST_PENDING:
-            del self._pending[0]
-            self._counts.corrupt += 1
+        self._counts.corrupt += self._arrivals.overdue()
 
     def _give(
         self, picture: av.VideoFrame, late_seconds: float, reason: SourceDrop | None
     ) -> Iterator[SourceFrame]:
         self.decoded += 1
-        came = self._arrival(picture)
+        came = self._arrivals.take(picture.pts, reorders=bool(self._context.has_b_frames))
         placed = came.placed_us
-        at_us = self._presentation.place(picture, came.received_us) if placed is None else placed
+        if placed is None:
+            at_us = self._presentation.place(came.pts, self._time_base, came.received_us)
+        else:
+            at_us = placed
         reason = reason or self._unwanted(picture, at_us, late_seconds, placed is not None)
         if reason is SourceDrop.SOURCE_CORRUPT:
             self._counts.corrupt += 1
@@ -222,29 +181,6 @@ class Selection:
         if self._motion is not None and not self._motion.passes(picture, at_us):
             return SourceDrop.MOTION_GATE
         return None
-
-    def _arrival(self, picture: av.VideoFrame) -> _Pending:
-        """The packet a picture came in. Those presented before it gave none, and never will."""
-        pending, pts = self._pending, picture.pts
-        index = next((i for i, each in enumerate(pending) if each.pts == pts), 0)
-        came = pending.pop(index) if pending else _Pending(None, None, now_us(), None)
-        if pts is not None and pending:
-            self._pending = [each for i, each in enumerate(pending) if not _is_past(each.pts, pts, i < index)]
-            self._counts.corrupt += len(pending) - len(self._pending)
-        return came
-
-
-class _Pending(NamedTuple):
-    """What is in the decoder; `packet` is None for a picture that came in none of its own."""
-
-    packet: VideoPacket | None
-    pts: int | None
-    received_us: int
-    placed_us: int | None
-
-
-def _is_past(pts: int | None, shown: int, came_before: bool) -> bool:
-    return came_before if pts is None else pts < shown
 
 
 class _Keys:

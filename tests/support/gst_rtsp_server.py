@@ -2,7 +2,8 @@
 
     RTSP_PASSWORD=p /usr/bin/python3 gst_rtsp_server.py clip.h264 --fps 25 --auth digest --user u
 
-The clip is raw H.264 whose every picture begins with an access unit delimiter. It is sent at its own
+The clip is raw H.264 whose every picture begins with an access unit delimiter; a .json of the same name
+holds the number under which each is shown, which with B-frames is not that of its turn. It is sent at its own
 pace, over and over, from where the clock stands: all who watch see the same picture.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import json
 import os
 import signal
 import threading
@@ -63,6 +65,7 @@ class Feed:
     def __init__(self, media: object, pictures: list[bytes], options: argparse.Namespace) -> None:
         self._source = media.get_element().get_by_name_recurse_up("src")
         self._pictures, self._options = pictures, options
+        self._order = json.loads(options.clip.with_suffix(".json").read_text())
 
     def start(self) -> None:
         threading.Thread(target=self._run, daemon=True).start()
@@ -75,7 +78,10 @@ class Feed:
                 return
             time.sleep(max(0.0, began + number / self._options.fps - time.monotonic()))
             buffer = Gst.Buffer.new_wrapped(self._picture(number))
-            buffer.pts = buffer.dts = int(number * step)
+            rounds, turn = divmod(number, len(self._pictures))
+            shown = rounds * len(self._pictures) + self._order[turn]
+            # Nothing may be shown before it is sent.
+            buffer.dts, buffer.pts = int(number * step), int((shown + 2) * step)
             buffer.duration = int(step)
             if self._source.emit("push-buffer", buffer) != Gst.FlowReturn.OK:
                 return

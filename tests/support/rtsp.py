@@ -8,6 +8,7 @@ Neither outlives this process, however that ends.
 from __future__ import annotations
 
 import functools
+import json
 import os
 import shutil
 import signal
@@ -20,6 +21,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
+import av
 import psutil
 
 from facestream import broker_watch
@@ -31,6 +33,8 @@ SIZE = (320, 240)
 # Two seconds; twice eight bits' worth would not fit the number in every picture.
 CLIP_FRAMES = 50
 CLIP_FPS = 25
+# Two of three pictures are ones that no other is made from.
+B_FRAMES = {"x264-params": "bframes=2:b-adapt=0:b-pyramid=none:scenecut=0"}
 DEBIAN_PYTHON = "/usr/bin/python3"
 GST_PACKAGES = (
     "gir1.2-gst-rtsp-server-1.0",
@@ -132,16 +136,28 @@ def aio_server(folder: Path) -> RtspServer:
 
 
 def gst_server(
-    folder: Path, *options: str, password: str = "", b_frames: int = 0, fps: int = CLIP_FPS
+    folder: Path, *options: str, password: str = "", b_frames: bool = False, fps: int = CLIP_FPS
 ) -> RtspServer:
     """GStreamer's server; options as gst_rtsp_server.py has them, the user is `viewer`."""
     clip = folder / f"clip-{b_frames}.h264"
     if not clip.exists():
-        how = {"aud": "1", "bf": str(b_frames), "b-pyramid": "none"}
-        make_clip(clip, frames=CLIP_FRAMES, size=SIZE, options=how)
+        _make_stream(clip, B_FRAMES if b_frames else {"bf": "0"})
     program = str(Path(__file__).parent / "gst_rtsp_server.py")
     command = [DEBIAN_PYTHON, program, str(clip), "--port", "PORT", "--fps", str(fps), *options]
     return RtspServer(command, "live", {"RTSP_PASSWORD": password})
+
+
+def _make_stream(path: Path, how: dict[str, str]) -> None:
+    """Raw H.264 with delimiters, and beside it the order in which its pictures are shown."""
+    whole = make_clip(path.with_suffix(".mkv"), frames=CLIP_FRAMES, size=SIZE, options=how | {"aud": "1"})
+    with av.open(str(whole)) as source, av.open(str(path), "w", format="h264") as raw:
+        stream = raw.add_stream_from_template(source.streams.video[0])
+        packets = [packet for packet in source.demux(video=0) if packet.size]
+        order = sorted(packet.pts or 0 for packet in packets)
+        path.with_suffix(".json").write_text(json.dumps([order.index(packet.pts or 0) for packet in packets]))
+        for packet in packets:
+            packet.stream = stream
+            raw.mux(packet)
 
 
 @functools.cache

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,7 +18,6 @@ from support.clips import numbered
 
 BOUNDARY = "picture"
 FPS = 25
-HlsFiles = dict[str, bytes]
 
 
 @dataclass(slots=True)
@@ -53,7 +52,7 @@ def web_camera(camera: WebCamera | None = None) -> Iterator[WebCamera]:
         thread.join()
 
 
-def hls_files(clip: Path, folder: Path, *, ends: bool = True) -> dict[str, bytes]:
+def hls_files(clip: Path, folder: Path) -> dict[str, bytes]:
     """A clip cut into a playlist `/live.m3u8` and its segments."""
     with (
         av.open(str(clip)) as source,
@@ -69,10 +68,8 @@ def hls_files(clip: Path, folder: Path, *, ends: bool = True) -> dict[str, bytes
             if packet.dts is not None:
                 packet.stream = stream
                 playlist.mux(packet)
-    files = {f"/{path.name}": path.read_bytes() for path in folder.iterdir() if path.suffix in (".ts", ".m3u8")}
-    if not ends:
-        files["/live.m3u8"] = files["/live.m3u8"].replace(b"#EXT-X-ENDLIST\n", b"")
-    return files
+    kinds = (".ts", ".m3u8")
+    return {f"/{path.name}": path.read_bytes() for path in folder.iterdir() if path.suffix in kinds}
 
 
 def _handler(camera: WebCamera) -> type[BaseHTTPRequestHandler]:
