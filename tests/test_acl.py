@@ -7,14 +7,12 @@ import json
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
-import redis
 
 from facestream.audit import audit
 from facestream.bus.connection import Connection
@@ -23,6 +21,7 @@ from facestream.bus.overview import Observer, read_overview, read_standings
 from facestream.bus.probe import probe
 from facestream.bus.registry import Registry
 from facestream.bus.tail import tail_rejects, tail_results
+from facestream.bus.taker import Retention
 from facestream.bus.tap import Tap, TapWriter
 from facestream.camera_state import CameraState
 from facestream.camera_url import CameraUrl
@@ -36,7 +35,7 @@ from support.certificates import Authority
 from support.cluster import start_cluster
 from support.processes import started
 from support.servers import KINDS, running
-from support.users import DEPLOY, USERS, Guarded, guarded, password, rules, rules_of
+from support.users import ADMIN, DEPLOY, USERS, Guarded, guarded, password, rules, rules_of
 
 PICTURE = b"\xff\xd8 nobody but a worker sees this \xff\xd9"
 CAMERA_PASSWORD = "ZQX-of-the-camera"
@@ -68,6 +67,9 @@ def fill(broker: Guarded) -> None:
     bus.take(worker)
     with Registry(broker.url("operator")) as registry:
         registry.add("cam", CameraUrl.parse(f"rtsp://viewer:{CAMERA_PASSWORD}@camera.example/1"))
+    with Registry(broker.url("producer")) as registry:
+        registry.beat("p1")
+        registry.report_state("cam", CameraState("live", 1, holder="p1"))
 
 
 # What each may
@@ -85,6 +87,8 @@ def test_a_frame_from_producer_to_consumer(broker: Guarded, protocol: int) -> No
     taken = bus.take(worker, 2)
     assert worker.commit([bus.result_of(taken[0]), bus.reject_of(taken[1])]) == 2
     assert len(results.read(0.05)) == 1
+    again = broker.opened[-1].read("XRANGE", producer.keys.results(0), "-", "+")
+    assert len(again) == 1
     file.report(ended=True)
     resumed = bus.begin(producer, "file", fingerprint="f", resume=True)
     bus.publish(resumed)
@@ -93,11 +97,12 @@ def test_a_frame_from_producer_to_consumer(broker: Guarded, protocol: int) -> No
 
 
 def test_what_a_worker_does_beside_its_work(broker: Guarded) -> None:
-    """Hand back, adopt, find what vanished and what is too old, keep house, wait for a turn."""
-    producer, connection = broker.producer(), broker.worker()
+    """Hand back, adopt from the dead and the stuck, find what vanished and what is too old, keep house."""
+    connection, producer = broker.worker(), broker.producer()
+    admin = Connection(broker.server.url(f"{ADMIN}:any@"))
     bus.publish(bus.begin(producer, "cam"), 4)
     old = bus.begin(producer, "old", live=True)
-    bus.publish(old, 1, max_age_ms=1)
+    bus.publish(old, 1, max_age_ms=1, held_us=10_000)
     dead, leaving = bus.worker(connection, "dead"), bus.worker(connection, "leaving")
     lost = bus.take(dead)[0]
     broker.admin.zadd(connection.keys.workers(0), {"dead": 0})
@@ -109,11 +114,18 @@ def test_what_a_worker_does_beside_its_work(broker: Guarded) -> None:
     while taken := worker.take(4, 0.01):
         worker.commit([bus.result_of(delivery) for delivery in taken])
     connection.call("requeue", [connection.keys.ready(0)], ["cam"])
-    worker.sweep()
     worker.leave()
+    bus.publish(bus.begin(producer, "stuck"))
+    stuck, tidy = bus.worker(connection, "stuck"), bus.worker(connection, "tidy", Retention(bytes=1))
+    [frame] = bus.take(stuck)
+    bus.make_idle(admin, "stuck", frame.entry, 3_600_000)
+    broker.admin.delete(connection.keys.sweeper(0))
+    assert tidy.sweep() == 1
+    assert tidy.commit([bus.result_of(*bus.take(tidy))]) == 1
+    admin.close()
     assert broker.refused() == []
     ledger = bus.assert_closes(broker.observer("operator"))
-    assert (ledger.published, ledger.in_flight) == (5, 0)
+    assert (ledger.published, ledger.in_flight) == (6, 0)
     assert ledger.dropped == {"vanished": 1, "too_old": 1}
 
 
@@ -179,11 +191,12 @@ def test_an_exporter_scrapes_every_camera(broker: Guarded) -> None:
     registered = CameraCollector(lambda: Registry(broker.url("exporter")), pytest.fail, lambda: False)
     up = {sample.name: sample.value for metric in registered.collect() for sample in metric.samples}
     registered.close()
-    assert (up["facestream_registry_up"], up["facestream_producers_alive"]) == (1, 0)
+    assert (up["facestream_registry_up"], up["facestream_producers_alive"]) == (1, 1)
+    assert up["facestream_camera_held"] == 1
     assert samples["facestream_broker_up", None] == 1
     assert samples["facestream_published_total", "cam"] == 4
     assert samples["facestream_unaccounted_frames", "cam"] == 0
-    assert samples["facestream_oldest_unread_age_seconds", "cam"] > 0
+    assert samples["facestream_oldest_unread_age_seconds", "cam"] >= 0
     assert broker.refused() == []
 
 
@@ -217,7 +230,7 @@ def test_a_viewer_sees_what_passes_and_nothing_else(broker: Guarded) -> None:
     bus.publish(epoch, image=PICTURE)
     tap.watch("cam")
     writer.offer(bus.header(camera="cam"), PICTURE)
-    assert [image for _, image in tap.follow("cam", 0.0)] == [PICTURE]
+    assert [image for _, image in tap.follow("cam", 0.01)] == [PICTURE]
     assert broker.refused() == []
     viewer = broker.observer("viewer")
     for command in ("XADD fs:{0}:tap:cam * i forged", "DEL fs:{0}:tap:cam", f"XRANGE {PICTURES} - +"):
@@ -301,16 +314,18 @@ def test_all_of_it_in_a_cluster(cluster_url: str, protocol: int) -> None:
 def allowed(broker: Guarded, user: str, key: str) -> set[str]:
     """Every command this server has that the user may run with this key wherever a key may stand."""
     broker.admin.set_response_callback("COMMAND", lambda reply, **_: reply)
-    found = set()
+    found, asked = broker.admin.pipeline(transaction=False), []
     for command in broker.admin.execute_command("COMMAND"):
         for name, arity in [(command[0], command[1])] + [(each[0], each[1]) for each in command[9]]:
             words = name.decode().split("|")
             filled = KEYS_ELSEWHERE.get(words[0]) or [key] * (abs(arity) - len(words))
-            arguments = [key if argument == "KEY" else argument for argument in filled]
-            with suppress(redis.ResponseError):  # `SCRIPT` alone is no command
-                if broker.admin.execute_command("ACL", "DRYRUN", user, *words, *arguments) in (b"OK", "OK"):
-                    found.add(name.decode())
-    return found
+            found.execute_command(
+                "ACL", "DRYRUN", user, *words, *(key if word == "KEY" else word for word in filled)
+            )
+            asked.append(name.decode())
+    # An error is said of what is no command by itself, as `SCRIPT` is none.
+    answers = found.execute(raise_on_error=False)
+    return {name for name, answer in zip(asked, answers, strict=True) if answer in (b"OK", "OK", True)}
 
 
 # Where the place of the key depends on the arguments: without these it would not be looked for.

@@ -12,7 +12,7 @@ from redis.connection import SSLConnection, parse_url
 
 from facestream.errors import BusRefused, SettingsError
 
-ASKING_SECONDS = 1.0
+ASKING_SECONDS = 2.0
 _EXPIRED, _NOT_YET = 10, 9
 _OTHER_NAME = (62, 63, 64)
 
