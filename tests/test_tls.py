@@ -19,7 +19,7 @@ from facestream.bus.probe import probe
 from facestream.bus.tail import tail_results
 from facestream.errors import BusRefused, FacestreamError, SettingsError
 from support import bus
-from support.certificates import Authority, Certificate
+from support.certificates import Authority, Certificate, require_openssl
 from support.servers import Server, running
 
 ROOT = Path(__file__).parent.parent
@@ -191,6 +191,7 @@ def test_a_link_that_breaks_later_is_no_refusal(link: Link, prefix: str) -> None
 
 def test_certificates_as_the_documents_make_them(tmp_path: Path) -> None:
     """The commands of docs/security.md, and the shipped tls.conf on what they made."""
+    require_openssl()
     [commands] = re.findall(
         r"^```sh\n(.*?)^```", SECURITY.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
     )

@@ -26,6 +26,11 @@ commonName = supplied
 _LONG_AGO = ("-startdate", "20200101000000Z", "-enddate", "20200102000000Z")
 
 
+def require_openssl() -> None:
+    if shutil.which("openssl") is None:
+        pytest.skip("no openssl here: make system-deps")
+
+
 @dataclass(frozen=True, slots=True)
 class Certificate:
     path: Path
@@ -36,8 +41,7 @@ class Authority:
     """A certificate authority of a test's own, in a folder of its own."""
 
     def __init__(self, folder: Path, name: str = "test authority") -> None:
-        if shutil.which("openssl") is None:
-            pytest.skip("no openssl here: make system-deps")
+        require_openssl()
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self.path, self._key = folder / "ca.crt", folder / "ca.key"
