@@ -14,7 +14,7 @@ from av.video.stream import VideoStream
 from facestream.contract import SourceDrop
 from facestream_producer.arrivals import Arrival, Arrivals
 from facestream_producer.motion import MotionGate
-from facestream_producer.nonreference import is_droppable
+from facestream_producer.nonreference import Droppable
 from facestream_producer.pacing import Pacer
 from facestream_producer.packets import VideoPacket
 from facestream_producer.presentation import Presentation
@@ -57,6 +57,7 @@ class Selection:
         self._presentation, self._counts, self._captured_at = presentation, counts, captured_at
         self._pacer, self._motion = pacer, motion
         self._intra = bool(self._context.codec.intra_only)
+        self._droppable = Droppable(stream.codec_context)
         self._upright = Uprighter()
         self._arrivals = Arrivals()
         self._time_base = stream.time_base
@@ -112,7 +113,7 @@ class Selection:
         if self._keys.suffice(pacer.interval_us) and (early or not packet.is_keyframe):
             self._gap = True
             return SourceDrop.FPS_LIMIT
-        if early and not self._arrivals.shuffled and is_droppable(packet, self._context.name):
+        if early and not self._arrivals.shuffled and self._droppable(packet):
             return SourceDrop.FPS_LIMIT
         return None
 

@@ -1,0 +1,167 @@
+"""What capturing a camera costs: processor time for each published frame, against the bare decode.
+
+    python -m bench.capture                                  the built-in scene, as a camera would send it
+    python -m bench.capture --source clip.mp4 --fps 10       your own clip
+
+Of a stream of 30 frames a second 5 are published. Capturing decodes what it must, picks, and makes a JPEG;
+the bare decode is the same stream through FFmpeg and nothing else: in this process through PyAV, and by the
+`ffmpeg` command where there is one. All on one thread, in turns. Reading from the network is not in it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from fractions import Fraction
+from functools import partial
+from pathlib import Path
+from statistics import median
+
+import av
+import numpy as np
+
+from bench.bench import Bench
+from bench.frames import DEMO, positive, shown_source
+from bench.report import Figure, Grid, Report, at_most
+from facestream.settings import Settings
+from facestream_producer.container import video_stream
+from facestream_producer.encoder import Encoder
+from facestream_producer.opening import open_source
+from facestream_producer.played import PlayedFile
+
+GOAL = 1.3
+DEMO_FPS = 30
+# As cameras encode: no B-frames, a whole picture every two seconds.
+CAMERA_LIKE = {"preset": "veryfast", "crf": "23", "bf": "0", "g": str(2 * DEMO_FPS)}
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--source", default=DEMO, help="a clip or demo:")
+    parser.add_argument("--fps", type=float, default=5.0, help="frames published of each second")
+    parser.add_argument("--max-side", type=positive, nargs="+", default=[1280, 960, 640], help="in pixels")
+    parser.add_argument("--repeat", type=positive, default=7, help="rounds of each")
+
+
+def measure(options: argparse.Namespace, command: str) -> Report:
+    with tempfile.TemporaryDirectory(prefix="fsbench-") as folder:
+        if options.source.startswith(DEMO):
+            clip = _as_a_camera(options.source, Path(folder) / "camera.mp4")
+        else:
+            clip = Path(options.source)
+        published = sum(1 for _ in PlayedFile(clip, fps=options.fps, realtime=False).frames())
+        costs = _take_turns(_ways(clip, options), options.repeat)
+    settings = {name: getattr(options, name) for name in ("fps", "max_side", "repeat")}
+    settings["source"] = shown_source(options.source)
+    title = f"Capturing {settings['source']}, {options.fps:g} frames a second published"
+    report = Report("capture", title, command, settings)
+    each = {name: seconds * 1000 / published for name, seconds in costs.items()}
+    report.figures = _figures(each, options.max_side)
+    report.grids = [
+        Grid("cpu_ms", "Processor time", ("way", "ms a published frame"), [[*item] for item in each.items()])
+    ]
+    report.details = {"published": published}
+    return report
+
+
+def _ways(clip: Path, options: argparse.Namespace) -> dict[str, Callable[[], float]]:
+    """What is measured, each a function that does it once and says its processor seconds."""
+    ways: dict[str, Callable[[], float]] = {"bare decode, PyAV": partial(_own, partial(_decode, clip))}
+    if program := shutil.which("ffmpeg"):
+        ways["bare decode, ffmpeg"] = partial(_bare_ffmpeg, program, clip)
+    for side in options.max_side:
+        ways[_capture_name(side)] = partial(_own, partial(_capture, clip, options.fps, side))
+    return ways
+
+
+def _figures(each: dict[str, float], sides: list[int]) -> list[Figure]:
+    bare = [name for name in each if name.startswith("bare")]
+    figures = []
+    for against in bare:
+        for side in sides:
+            by = against.rpartition(" ")[2]
+            figures.append(
+                Figure(
+                    f"ratio_{by.lower()}_{side}",
+                    f"capture at {side} px over {against}",
+                    each[_capture_name(side)] / each[against],
+                    "x",
+                    2,
+                    at_most(GOAL),
+                )
+            )
+    return figures
+
+
+def _capture_name(side: int) -> str:
+    return f"capture, {side} px"
+
+
+def _take_turns(ways: dict[str, Callable[[], float]], rounds: int) -> dict[str, float]:
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(rounds):
+        for name, way in ways.items():
+            seconds[name].append(way())
+    return {name: median(found) for name, found in seconds.items()}
+
+
+def _own(action: Callable[[], None]) -> float:
+    began = time.process_time()
+    action()
+    return time.process_time() - began
+
+
+def _bare_ffmpeg(program: str, clip: Path) -> float:
+    """The command's decoding, without its own start: all of the clip, less its first frame alone."""
+    source = [program, "-nostdin", "-loglevel", "error", "-threads", "1", "-i", f"file:{clip.absolute()}"]
+    whole = [*source, "-map", "0:v:0", "-fps_mode", "passthrough", "-f", "null", "-"]
+    first = [*source, "-map", "0:v:0", "-frames:v", "1", "-f", "null", "-"]
+    return _childs(whole) - _childs(first)
+
+
+def _childs(command: list[str]) -> float:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def _decode(clip: Path) -> None:
+    with av.open(str(clip)) as container:
+        for _ in container.decode(video_stream(container, clip.name)):
+            pass
+
+
+def _capture(clip: Path, fps: float, max_side: int) -> None:
+    encoder = Encoder(max_side=max_side, quality=Settings().jpeg_quality)
+    for frame in PlayedFile(clip, fps=fps, realtime=False).frames():
+        encoder.encode(frame.picture)
+
+
+def _as_a_camera(source: str, path: Path) -> Path:
+    """The built-in scene as H.264, encoded as cameras do it."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=DEMO_FPS)
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.options = CAMERA_LIKE
+        for number, frame in enumerate(open_source(source).frames()):
+            assert isinstance(frame.picture, np.ndarray)
+            picture = av.VideoFrame.from_ndarray(frame.picture, "bgr24")
+            if number == 0:
+                stream.width, stream.height = picture.width, picture.height
+            planar = picture.reformat(format="yuv420p")
+            planar.pts, planar.time_base = number, Fraction(1, DEMO_FPS)
+            container.mux(stream.encode(planar))
+        container.mux(stream.encode())
+    return path
+
+
+BENCH = Bench("capture", __doc__ or "", add_options, measure, short=("--repeat", "3"))
+
+if __name__ == "__main__":
+    sys.exit(BENCH.main())
