@@ -14,7 +14,7 @@ from facestream.bus.connection import Connection
 from facestream.bus.ledger import Ledger, read_ledger
 from facestream.bus.publisher import Epoch
 from facestream.bus.taker import Taker
-from facestream.contract import unpack_result
+from facestream.contract import ResultMap, unpack_result
 from facestream.errors import BusError, BusUnavailable, FacestreamError
 from facestream_producer.capture import Capture, Shape
 from facestream_producer.hooks import Hooks as ProducerHooks
@@ -22,7 +22,7 @@ from facestream_worker.hooks import Hooks as WorkerHooks
 from facestream_worker.loop import run
 from support.bus import assert_closes, header, result_of, wait_until
 from support.kept_server import KeptServer
-from support.plain import PlainPipeline, PlainSource
+from support.plain import FRAME_US, PlainPipeline, PlainSource
 from support.proxy import Fault, FaultProxy, calls
 
 CAMERA = "cam"
@@ -139,12 +139,20 @@ def working(url: str, count: int = 1) -> Iterator[list[_Joins]]:
 
 
 def results_of(url: str) -> Counter[int]:
-    """How many results there are of each frame, by its number."""
+    """How many results there are of each frame, by its number in its epoch."""
+    return Counter(result["seq"] for result in _all_results(url))
+
+
+def pictures_of(url: str) -> list[int]:
+    """Of which pictures of the source there are results, by their place in it."""
+    return sorted(result["pts_us"] // FRAME_US for result in _all_results(url))
+
+
+def _all_results(url: str) -> list[ResultMap]:
     connection = Connection(url)
     entries = connection.read("XRANGE", connection.keys.results(0), "-", "+")
-    found = Counter(unpack_result(fields[b"r"])["seq"] for _, fields in entries)
     connection.close()
-    return found
+    return [unpack_result(fields[b"r"]) for _, fields in entries]
 
 
 def settled(url: str) -> Ledger:
@@ -234,11 +242,20 @@ def test_a_camera_learns_whether_a_frame_in_doubt_arrived(
         ledger = settled(server.url)
     assert ledger.captured == ledger.results == 21
     assert not any(ledger.dropped_at_source.values())
-    connection = Connection(server.url)
-    entries = connection.read("XRANGE", connection.keys.results(0), "-", "+")
-    shown = [unpack_result(fields[b"r"])["pts_us"] // 40_000 for _, fields in entries]
-    assert sorted(shown) == [0, *range(20)], "one result of every picture"
-    connection.close()
+    assert pictures_of(server.url) == [0, *range(20)], "one result of every picture"
+
+
+def test_a_repeated_frame_is_not_taken_for_the_one_in_doubt(server: KeptServer, proxy: FaultProxy) -> None:
+    carry(server.url, PlainSource(1, live=True))
+    spoil = {
+        5: lambda: proxy.inject(Fault("refuse"), to=calls("publish")),
+        6: lambda: proxy.inject(Fault("duplicate"), to=calls("publish")),
+    }
+    with working(server.url):
+        carry(proxy.url, PlainSource(10, live=True, before=spoil, name="again"))
+        ledger = settled(server.url)
+    assert ledger.dropped_at_source == {"broker_down": 1}
+    assert pictures_of(server.url) == sorted([0, *(number for number in range(10) if number != 5)])
 
 
 def test_a_camera_does_not_wait_at_its_heartbeat(
@@ -296,11 +313,7 @@ def test_a_resumed_file_skips_what_could_not_be_encoded(server: KeptServer) -> N
         ledger = settled(server.url)
     assert ledger.captured == 20
     assert {name: count for name, count in ledger.dropped_at_source.items() if count} == {"encode_error": 2}
-    connection = Connection(server.url)
-    entries = connection.read("XRANGE", connection.keys.results(0), "-", "+")
-    shown = sorted(unpack_result(fields[b"r"])["pts_us"] // 40_000 for _, fields in entries)
-    assert shown == [number for number in range(20) if number not in (2, 7)]
-    connection.close()
+    assert pictures_of(server.url) == [number for number in range(20) if number not in (2, 7)]
 
 
 def test_a_file_survives_a_restart_that_keeps_the_data(server: KeptServer) -> None:

@@ -118,13 +118,14 @@ class Epoch:
         header = replace(header, camera=self.camera, epoch=self.epoch, seq=self.next_seq)
         reply = self._call_publish(header.pack(), image)
         self._check_place(reply)
-        if reply[0] == b"done" and self._find_out():
+        if reply[0] == b"ahead" and self._find_out():
             self.publish(header, image)  # what is there already was the frame before this one
             return
         self.doubt = None
         self.next_seq += 1
         self.totals.publish()
-        self._hear(reply)
+        if reply[0] != b"ahead":
+            self._hear(reply)
 
     def _call_publish(self, header: bytes, image: bytes) -> list[Any]:
         keys = self.connection.keys
@@ -184,7 +185,7 @@ class Epoch:
         )
 
     def _check_place(self, reply: list[Any]) -> None:
-        if reply[0] == b"fenced":
+        if reply[0] in (b"fenced", b"late"):
             raise Fenced(f"another producer has taken camera {self.camera}: this one stops sending it")
         if reply[0] == b"rewind":
             self.connection.lost_its_data()

@@ -105,16 +105,14 @@ local function book_lost(ledger, gap)
 end
 
 -- A producer's totals are cumulative: stored, never added, so that a retry changes nothing. All it says is
--- numbered: what comes late, after something newer, is not believed any more.
+-- numbered, and scripts do not believe what comes late, after something newer.
 local function store_totals(ledger, said, lease_ms, captured, in_hand, drops)
-  if said < (tonumber(redis.call('HGET', ledger, 'said')) or 0) then return false end
   redis.call('HSET', ledger, 'said', said)
   redis.call('HSET', ledger, 'captured', captured, 'in_hand', in_hand,
     'lease_until_ms', whole(now_ms() + lease_ms))
   for reason, count in pairs(cjson.decode(drops)) do
     redis.call('HSET', ledger, 'src:' .. reason, whole(count))
   end
-  return true
 end
 
 -- Entry ids are unique in one stream only, so what is held is named by camera and id.

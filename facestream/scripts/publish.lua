@@ -3,15 +3,20 @@
 -- ARGV camera, epoch, token, seq, live ('1' or ''), depth, said, lease_ms, captured, in_hand, drops,
 --      header, image, holder, fingerprint
 -- -> {'ok' | 'done', room left, '1' if the epoch was forgotten} | {'rewind', seq wanted} | {'fenced', epoch now}
+--    | {'ahead', last seq}: a frame of a live source that its producer has given up has this number
+--    | {'late'}: its producer has said something newer
 local ledger, frames, ready, cameras, unread_ids = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local camera, epoch, token, seq, live, depth =
   ARGV[1], tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4]), ARGV[5] == '1', tonumber(ARGV[6])
 
-local known = redis.call('HMGET', ledger, 'epoch', 'token', 'seq')
+local said = tonumber(ARGV[7])
+local known = redis.call('HMGET', ledger, 'epoch', 'token', 'seq', 'said', 'sent')
 local known_epoch, last = tonumber(known[1]) or 0, tonumber(known[3]) or -1
 local forgotten = known_epoch < epoch
 if forgotten then last = -1 end
 if known_epoch > epoch or (not forgotten and known[2] ~= token) then return {'fenced', known[1]} end
+if not forgotten and said < (tonumber(known[4]) or 0) then return {'late'} end
+if seq <= last and live and said ~= tonumber(known[5]) then return {'ahead', last} end
 if seq > last + 1 and not live then return {'rewind', last + 1} end
 
 local published = seq > last
@@ -20,13 +25,13 @@ if published then
   if forgotten then reopen_epoch(ledger, cameras, camera, ARGV[2], token, ARGV[14], ARGV[15]) end
   book_lost(ledger, seq - last - 1)
   add(ledger, 'published', 1)
-  redis.call('HSET', ledger, 'seq', seq, 'last_id', id)
+  redis.call('HSET', ledger, 'seq', seq, 'sent', said, 'last_id', id)
   redis.call('RPUSH', unread_ids, id)
   queue_up(ready, camera)
 else
   allow_when_full(ledger)
 end
-store_totals(ledger, tonumber(ARGV[7]), tonumber(ARGV[8]), ARGV[9], ARGV[10], ARGV[11])
+store_totals(ledger, said, tonumber(ARGV[8]), ARGV[9], ARGV[10], ARGV[11])
 
 local delivered, in_hand = cursor(frames)
 if published and not delivered then

@@ -14,6 +14,7 @@ from facestream_producer.source import Clock, Kind, SourceFrame
 from facestream_worker.pipeline import Settled
 
 SIDE = 16
+FRAME_US = 40_000
 
 
 class PlainSource:
@@ -43,7 +44,7 @@ class PlainSource:
     def frames(self) -> Iterator[SourceFrame]:
         for number in range(self.length):
             self._before.pop(number, lambda: None)()
-            yield SourceFrame(self._picture_of(number), number * 40_000, time.time_ns() // 1000)
+            yield SourceFrame(self._picture_of(number), number * FRAME_US, time.time_ns() // 1000)
 
     def fingerprint(self) -> str:
         return f"{self.name}-{self.length}"
