@@ -32,7 +32,7 @@ from facestream_producer.motion import MotionGate
 from facestream_producer.pacing import Pacer, RealTime
 from facestream_producer.packets import VideoPacket
 from facestream_producer.presentation import Presentation
-from facestream_producer.selection import STALE_SECONDS, Counts, Selection
+from facestream_producer.selection import LOST_SECONDS, Counts, Selection
 from facestream_producer.sender_clock import sender_us
 from facestream_producer.source import MICROSECONDS, Clock, Kind, SourceFrame, now_us
 
@@ -159,7 +159,7 @@ class LiveSource:
     def _select(
         self, packets: Iterator[VideoPacket], selection: Selection, presentation: Presentation
     ) -> Iterator[SourceFrame]:
-        lag = Lag(STALE_SECONDS)
+        lag = Lag(LOST_SECONDS)
         for packet in packets:
             received_us, now = now_us(), time.monotonic()
             at_us = presentation.guess(packet.pts, packet.time_base, received_us)

@@ -6,8 +6,10 @@ from facestream_producer.source import MICROSECONDS
 
 # A picture this part of an interval before its time is taken: waiting for the next would be further off.
 _TOLERANCE = 0.25
-# Behind or ahead of the clock by more than this, a recording's times have jumped: it goes on from here.
+# Further ahead than this, a recording's times have jumped: it goes on from here.
 _JUMP_SECONDS = 5.0
+# Behind by less, a recording catches up.
+_LATE_SECONDS = 0.5
 
 
 class Pacer:
@@ -48,20 +50,18 @@ class Pacer:
 
 
 class RealTime:
-    """When what was recorded is due, if it is to come at the pace at which it was recorded.
-
-    late_seconds: how far the last one asked for was behind its time.
-    """
+    """When what was recorded is due, if it is to come at the pace at which it was recorded."""
 
     def __init__(self) -> None:
-        self.late_seconds = 0.0
         self._began: float | None = None
 
     def wait_seconds(self, at_us: int, now: float) -> float:
-        """How long to wait, at the monotonic time `now`, before the picture presented at `at_us`."""
+        """How long to wait, at the monotonic time `now`, before the picture presented at `at_us`.
+
+        A reader who is late is not hurried: the rest comes as much later.
+        """
         at = at_us / MICROSECONDS
         ahead = 0.0 if self._began is None else self._began + at - now
-        if self._began is None or abs(ahead) > _JUMP_SECONDS:
+        if self._began is None or not -_LATE_SECONDS < ahead < _JUMP_SECONDS:
             self._began, ahead = now - at, 0.0
-        self.late_seconds = max(0.0, -ahead)
         return max(0.0, ahead)

@@ -32,9 +32,9 @@ _STOP_POLL_SECONDS = 0.25
 class PlayedFile:
     """One video file; see `Source`. Raises SourceMissing or SourceUnreadable when made.
 
-    realtime: its frames come when they are due, and what is not taken in time is dropped, as of a
-    camera; else as fast as they are taken. loop: it begins again at its end, and its presentation
-    times go on. fps, motion, skipped and corrupt are as LiveSource has them.
+    realtime: its frames come when they are due, as of a camera, or later when they are not taken in time:
+    then it plays more slowly. Else they come as fast as they are taken. loop: it begins again at its end,
+    and its presentation times go on. fps, motion, skipped and corrupt are as LiveSource has them.
     """
 
     kind: Kind = "file"
@@ -88,8 +88,7 @@ class PlayedFile:
             selection = Selection(stream, presentation, self._counts, _receipt, pacer, self._motion)
             try:
                 for packet in self._packets(container, stream, presentation.base_us, pace):
-                    late = pace.late_seconds if self._realtime else 0.0
-                    yield from selection.take(packet, now_us(), late)
+                    yield from selection.take(packet, now_us())
                 if not self._ended():
                     yield from selection.finish()
             finally:

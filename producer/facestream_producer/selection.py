@@ -21,9 +21,8 @@ from facestream_producer.presentation import Presentation
 from facestream_producer.source import SourceFrame
 from facestream_producer.upright import Uprighter
 
-# Behind by this much, pictures are decoded and not given; by more, not even decoded until a whole one comes.
-STALE_SECONDS = 1.0
-LOST_SECONDS = 3.0
+# Behind by this much, nothing is decoded until the next whole picture: what came late would come ever later.
+LOST_SECONDS = 2.0
 # A scene that cuts often has more whole pictures than the stream keeps up.
 _KEY_GAPS = 6
 
@@ -80,7 +79,7 @@ class Selection:
             # What was left out is no longer missed from here on.
             yield from self.finish()
             self._gap = False
-        yield from self._decode(packet, received_us, late_seconds)
+        yield from self._decode(packet, received_us)
         if self._gap_follows():
             yield from self.finish()
 
@@ -91,7 +90,7 @@ class Selection:
         except (FFmpegError, ValueError):
             pictures = []
         for picture in pictures:
-            yield from self._give(picture, 0.0, reason)
+            yield from self._give(picture, reason)
         self._counts.corrupt += self._arrivals.clear()
         self._context.flush_buffers()
 
@@ -124,11 +123,11 @@ class Selection:
     def _is_lost(self, packet: VideoPacket, late_seconds: float) -> bool:
         if late_seconds > LOST_SECONDS:
             self._lost = self._gap = True
-        elif self._lost and packet.is_keyframe and late_seconds < STALE_SECONDS:
+        elif packet.is_keyframe:
             self._lost = False
         return self._lost
 
-    def _decode(self, packet: VideoPacket, received_us: int, late_seconds: float) -> Iterator[SourceFrame]:
+    def _decode(self, packet: VideoPacket, received_us: int) -> Iterator[SourceFrame]:
         if not packet.is_discard:
             placed = self._presentation.last_us if self._intra and self._pacer else None
             self._arrivals.add(Arrival(packet, packet.pts, received_us, placed))
@@ -144,12 +143,10 @@ class Selection:
         elif self.barren_since is None:
             self.barren_since = time.monotonic()
         for picture in pictures:
-            yield from self._give(picture, late_seconds, None)
+            yield from self._give(picture)
         self._counts.corrupt += self._arrivals.overdue()
 
-    def _give(
-        self, picture: av.VideoFrame, late_seconds: float, reason: SourceDrop | None
-    ) -> Iterator[SourceFrame]:
+    def _give(self, picture: av.VideoFrame, reason: SourceDrop | None = None) -> Iterator[SourceFrame]:
         self.decoded += 1
         came = self._arrivals.take(picture.pts, reorders=bool(self._context.has_b_frames))
         placed = came.placed_us
@@ -157,7 +154,7 @@ class Selection:
             at_us = self._presentation.place(came.pts, self._time_base, came.received_us)
         else:
             at_us = placed
-        reason = reason or self._unwanted(picture, at_us, late_seconds, placed is not None)
+        reason = reason or self._unwanted(picture, at_us, placed is not None)
         if reason is SourceDrop.SOURCE_CORRUPT:
             self._counts.corrupt += 1
         elif reason is not None:
@@ -170,13 +167,9 @@ class Selection:
                 return
             yield SourceFrame(upright, at_us, self._captured_at(came.packet, came.received_us))
 
-    def _unwanted(
-        self, picture: av.VideoFrame, at_us: int, late_seconds: float, paced: bool
-    ) -> SourceDrop | None:
+    def _unwanted(self, picture: av.VideoFrame, at_us: int, paced: bool) -> SourceDrop | None:
         if picture.is_corrupt:
             return SourceDrop.SOURCE_CORRUPT
-        if late_seconds > STALE_SECONDS:
-            return SourceDrop.SOURCE_QUEUE_FULL
         if self._pacer is not None and not paced and not self._pacer.wanted(at_us):
             return SourceDrop.FPS_LIMIT
         if self._motion is not None and not self._motion.passes(picture, at_us):
