@@ -8,7 +8,7 @@ SYSTEM_PACKAGES := redis-server openssl python3-gi gir1.2-gstreamer-1.0 gir1.2-g
   gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
 APT := DEBIAN_FRONTEND=noninteractive apt-get -o Acquire::Retries=1 -o Acquire::http::Timeout=20 -qq
 
-.PHONY: demo test lint format bench system-deps clean
+.PHONY: demo test test-faults lint format bench system-deps clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.installed  ## watch it work: a built-in scene through broker, producer and workers
@@ -19,6 +19,10 @@ test: $(VENV)/.installed-dev redis8  ## lint, types, import rules, then every te
 	$(BIN)/facestream models pull --attributes gender,age
 	$(MAKE) --no-print-directory lint
 	$(BIN)/python -m pytest
+
+test-faults: $(VENV)/.installed-dev  ## two minutes of killing, stopping, cutting and restarting, with real frames
+	$(BIN)/facestream models pull
+	$(BIN)/python -m bench.chaos --seconds 120
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -32,7 +32,6 @@ SHAPE = Shape(max_side=64, quality=50, max_age_ms=None, attributes=None)
 @pytest.fixture(autouse=True)
 def _brisk(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits for long: these tests are about what is done, not about when."""
-    monkeypatch.setattr("facestream_worker.loop.POLL_SECONDS", 0.05)
     monkeypatch.setattr("facestream_worker.loop.SWEEP_SECONDS", 0.1)
     monkeypatch.setattr("facestream.bus.connection.RETRY_SECONDS", 0.2)
 

@@ -250,7 +250,10 @@ class Bus(RuleBasedStateMachine):
             return  # it would begin an epoch that nobody carries, as a producer that dies at once does
         reply = self._repeat(name, keys, arguments)
         if name == "take":
-            taken = [Delivery(each[0], each[1].decode(), *each[2:], partition=0) for each in reply]
+            taken = [
+                Delivery(camera, entry.decode(), attempts, about, image, size, 0)
+                for camera, entry, attempts, about, image, size in reply
+            ]
             self._has_taken(arguments[1], arguments[2], taken)
         elif name == "release":
             self._orphan(arguments[0])
@@ -450,7 +453,9 @@ class Bus(RuleBasedStateMachine):
         for camera in CAMERAS:
             frames = self.keys.frames(camera)
             if self.connection.read("EXISTS", frames):
-                pending = self.connection._client.xpending_range(frames, "workers", "-", "+", 10_000)
+                pending: list[dict[str, Any]] = self.connection._client.xpending_range(
+                    frames, "workers", "-", "+", 10_000
+                )
                 found |= {f"{camera}/{each['message_id'].decode()}" for each in pending}
         return found
 
@@ -460,7 +465,7 @@ class Bus(RuleBasedStateMachine):
 
 TestBus = Bus.TestCase
 TestBus.settings = settings(
-    max_examples=40,
+    max_examples=30,
     stateful_step_count=40,
     deadline=None,
     derandomize=True,

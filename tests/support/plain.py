@@ -36,18 +36,19 @@ class PlainSource:
         unencodable: Sequence[int] = (),
         name: str = "plain",
     ) -> None:
-        self.name, self.live, self.length = name, live, frames
-        self.corrupt = 0
+        self.name, self.live = name, live
+        self.length: int | None = frames
+        self._count, self.corrupt = frames, 0
         self._before, self._unencodable = dict(before or {}), frozenset(unencodable)
         self._picture = np.full((SIDE, SIDE, 3), 99, np.uint8)
 
     def frames(self) -> Iterator[SourceFrame]:
-        for number in range(self.length):
+        for number in range(self._count):
             self._before.pop(number, lambda: None)()
             yield SourceFrame(self._picture_of(number), number * FRAME_US, time.time_ns() // 1000)
 
     def fingerprint(self) -> str:
-        return f"{self.name}-{self.length}"
+        return f"{self.name}-{self._count}"
 
     def close(self) -> None:
         pass

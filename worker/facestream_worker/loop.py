@@ -12,9 +12,9 @@ from facestream.errors import BusFull, BusUnavailable
 from facestream_worker.hooks import Hooks, tell
 from facestream_worker.pipeline import Pipeline
 
-POLL_SECONDS = 1.0
 FIRST_RETRY_SECONDS, MAX_RETRY_SECONDS = 0.1, 2.0
 SWEEP_SECONDS = 1.0
+MIN_WAIT_SECONDS = 0.01
 
 
 def run(
@@ -43,7 +43,9 @@ def serve(
     """Batch after batch, and the housekeeping in between."""
     sweep_at = time.monotonic()
     while not stop.is_set():
-        settle(bus, pipeline, hooks, batch_size)
+        # Nobody waits past the next look at the others: what a dead one held is to be free within 5 s.
+        wait_seconds = max(MIN_WAIT_SECONDS, sweep_at - time.monotonic())
+        settle(bus, pipeline, hooks, batch_size, wait_seconds)
         if time.monotonic() >= sweep_at:
             keep_house(bus, hooks)
             sweep_at = time.monotonic() + SWEEP_SECONDS
@@ -58,10 +60,12 @@ def keep_house(bus: Taker, hooks: Sequence[Hooks]) -> None:
         tell(hooks, "adopted", adopted)
 
 
-def settle(bus: Taker, pipeline: Pipeline, hooks: Sequence[Hooks], batch_size: int) -> None:
+def settle(
+    bus: Taker, pipeline: Pipeline, hooks: Sequence[Hooks], batch_size: int, wait_seconds: float
+) -> None:
     """Take a batch and bring every frame of it to its one end."""
     began = time.perf_counter()
-    batch = bus.take(batch_size, POLL_SECONDS)
+    batch = bus.take(batch_size, wait_seconds)
     if not batch:
         return
     tell(hooks, "taken", batch, time.perf_counter() - began)
