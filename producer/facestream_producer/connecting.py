@@ -95,7 +95,8 @@ def connect(
 ) -> Connection:
     """Open a camera's stream.
 
-    policy: where the host may lie, asked before every connection, since a name may lead anywhere.
+    policy: where the host may lie, asked before every connection, since a name may lead anywhere; HLS, whose
+    playlists do too, is read only where loopback is allowed.
     Takes at most twice `open_seconds`, and resolving the host's name on top; reading from it gives up
     after `read_seconds` without a packet. Raises CameraUnauthorized, CameraNotFound, CameraUnreachable,
     SourceUnreadable or SourceBroken, in whose text, causes and all, there is no credential.
@@ -108,12 +109,14 @@ def connect(
             policy.check_resolved(url.host)
         except UsageError as error:
             raise SourceUnreadable(str(error)) from None
+    # A playlist may name any address, and FFmpeg asks nobody before it goes there.
+    playlists = policy is None or policy.allow_loopback
     began = time.monotonic()
     try:
         container = av.open(
             url.reveal(),
             "r",
-            options=_options(url.scheme, way, transport),
+            options=_options(url.scheme, way, transport, playlists=playlists),
             timeout=(open_seconds, read_seconds),
             metadata_errors="replace",
         )
@@ -138,10 +141,10 @@ def _with_video(container: InputContainer, url: Address) -> Connection:
     return Connection(container, stream, url)
 
 
-def _options(scheme: str, way: _Way, transport: Transport) -> dict[str, str]:
+def _options(scheme: str, way: _Way, transport: Transport, *, playlists: bool) -> dict[str, str]:
     options = {
         "protocol_whitelist": way.protocols,
-        "format_whitelist": way.formats,
+        "format_whitelist": way.formats if playlists else way.formats.removeprefix("hls,"),
         "max_pixels": str(MAX_PIXELS),
         # Half a second instead of two until the first picture.
         "probesize": "500000",
