@@ -131,9 +131,9 @@ def test_bus(tmp_path: Path) -> None:
     assert all(row["server cpu"] > 0 for row in report["costs_us"])
 
 
-def test_crowd(tmp_path: Path) -> None:
+def test_broker_in_a_crowd(tmp_path: Path) -> None:
     report = run_bench(
-        "crowd", tmp_path / "c.json", "--workers", "1", "3", "--cameras", "1", "5", "--sizes", "5",
+        "broker", tmp_path / "c.json", "--workers", "1", "3", "--cameras", "1", "5", "--sizes", "5",
         "--frames", "40",
     )  # fmt: skip
     assert report["published"] == report["results"] == 2 * 2 * 40

@@ -1,7 +1,7 @@
 """What a frame costs the broker when there are many workers and many cameras: is it flat?
 
-    python -m bench.crowd
-    python -m bench.crowd --workers 1 32 --cameras 1 1000 --sizes 60 --frames 2000
+    python -m bench.broker
+    python -m bench.broker --workers 1 32 --cameras 1 1000 --sizes 60 --frames 2000
 
 Frames come at a pace the workers keep up with, so that all of them are blocked and waiting most of the
 time, which is when waiting could cost something; their pipeline does nothing. The server tells its own
@@ -64,7 +64,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def measure(options: argparse.Namespace, command: str) -> Report:
     settings = {name: getattr(options, name) for name in ("workers", "cameras", "sizes", "frames", "rate")}
-    report = Report("crowd", "What a frame costs the broker in a crowd", command, settings)
+    report = Report("broker", "What a frame costs the broker in a crowd", command, settings)
     crowds = [
         Crowd(workers, cameras, size)
         for size in options.sizes
@@ -191,7 +191,7 @@ def _wait_until_drained(connection: Connection, frames: int) -> tuple[int, bool]
         time.sleep(0.5)
 
 
-BENCH = Bench("crowd", __doc__ or "", add_options, measure, short=("--frames", "600", "--sizes", "60"))
+BENCH = Bench("broker", __doc__ or "", add_options, measure, short=("--frames", "600", "--sizes", "60"))
 
 if __name__ == "__main__":
     sys.exit(BENCH.main())
