@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -14,6 +14,7 @@ from facestream.bus.connection import Connection
 from facestream.bus.ledger import Ledger, read_ledger
 from facestream.bus.publisher import Epoch
 from facestream.bus.taker import Taker
+from facestream.bus.turns import EachByThread, Turn
 from facestream.contract import ResultMap, unpack_result
 from facestream.errors import BusError, BusUnavailable, FacestreamError
 from facestream_producer.capture import Capture, Shape
@@ -475,3 +476,29 @@ def test_what_comes_late_is_not_believed(forgetful: KeptServer, live: bool) -> N
     assert before.results == 6
     connection.close()
     recording.close()
+
+
+def test_threads_that_listen_come_back_after_a_restart(server: KeptServer) -> None:
+    """A worker of a cluster listens to each partition by itself."""
+    connection = Connection(server.url, partitions=3)
+    keys = connection.keys
+    turns = EachByThread(connection, range(3))
+    assert turns.wait(0.01) is None
+    server.restart()
+
+    def next_turn() -> Turn | None:
+        try:
+            return turns.wait(0.2)
+        except BusUnavailable:
+            return None
+
+    def is_heard(partition: int) -> bool:
+        with suppress(BusUnavailable):
+            connection.read("ZADD", keys.ready(partition), "NX", 1, f"camera-{partition}")
+        return next_turn() == (partition, f"camera-{partition}".encode())
+
+    for partition in range(3):
+        wait_until(lambda: is_heard(partition), f"partition {partition} is heard")  # noqa: B023
+        connection.read("DEL", keys.ready(partition))
+    turns.close()
+    connection.close()
