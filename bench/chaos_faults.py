@@ -6,7 +6,7 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from bench.chaos_cast import Cast, Member
@@ -65,13 +65,16 @@ class Chaos:
         self._cast, self._recoveries = cast, recoveries
         self._due: list[tuple[float, Callable[[], None]]] = []
         self.injected: Counter[str] = Counter()
-        self._deck = self._shuffle()
+        self._deck: list[tuple[str, Callable[[], bool]]] = []
 
     def inject(self) -> None:
-        """The next fault of the deck; one that finds nobody to hit is laid aside."""
-        name, act = next(self._deck)
-        if act():
-            self.injected[name] += 1
+        """The next fault of the deck that finds somebody to hit; one that does not comes first next time."""
+        self._deck = self._deck or self._shuffle()
+        for name, act in self._deck:
+            if act():
+                self.injected[name] += 1
+                self._deck.remove((name, act))
+                return
 
     def tick(self, *, finish: bool = False) -> None:
         """Do what is due; with `finish` all that is still to come."""
@@ -81,7 +84,7 @@ class Chaos:
             self._due.remove(entry)
             entry[1]()
 
-    def _shuffle(self) -> Iterator[tuple[str, Callable[[], bool]]]:
+    def _shuffle(self) -> list[tuple[str, Callable[[], bool]]]:
         deck: dict[str, Callable[[], bool]] = {
             "worker killed": self._kill_worker,
             "producer killed": self._kill_producer,
@@ -91,8 +94,7 @@ class Chaos:
             "broker restarted": self._restart_broker,
             "network cut": self._cut,
         }
-        while True:
-            yield from self._rng.sample(list(deck.items()), len(deck))
+        return self._rng.sample(list(deck.items()), len(deck))
 
     def _after(self, seconds: float, act: Callable[[], None]) -> None:
         self._due.append((time.monotonic() + seconds, act))
