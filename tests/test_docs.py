@@ -92,8 +92,9 @@ def test_every_drop_reason_is_in_operations_where_it_happens() -> None:
 )
 def test_every_dependency_is_explained(heading: str, group: str) -> None:
     pyproject = tomllib.loads(text_of("pyproject.toml"))
+    project = pyproject["project"]
     wanted = (
-        pyproject["project"]["dependencies"]
+        project["dependencies"] + project["optional-dependencies"]["all"]
         if group == "dependencies"
         else pyproject["dependency-groups"][group]
     )

@@ -11,15 +11,21 @@ import venv
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
+from facestream.broker import EmbeddedBroker
 from support.portraits import PORTRAITS, weights
 from support.processes import Ended, assert_no_traceback, facestream
 from support.weights import _index_reachable as index_reachable
 
 ROOT = Path(__file__).resolve().parent.parent
+
+CLIENT_NEEDS = ("msgpack", "redis")
+"""All that a program needs, beside ours, to read results: what the wheel requires without an extra."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +63,20 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     # Only .pth files of a site's own folder count: our editable install there is not seen from here.
     (site / "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n")
     return Installed(wheel, python.parent, make_decoys(home / "decoys"))
+
+
+@pytest.fixture(scope="module")
+def client_only(installed: Installed, tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    """Our wheel, and of everything else no more than a reader of results needs."""
+    home = tmp_path_factory.mktemp("client")
+    venv.create(home / "venv", symlinks=True)
+    python = home / "venv" / "bin" / "python"
+    pip("--python", python, "install", "--no-deps", "--no-index", installed.wheel)
+    [site] = (home / "venv" / "lib").glob("python*/site-packages")
+    for name in CLIENT_NEEDS:
+        for top in {file.parts[0] for file in distribution(name).files or []}:
+            (site / top).symlink_to(Path(str(distribution(name).locate_file(top))))
+    return Installed(installed.wheel, python.parent, home)
 
 
 def make_decoys(folder: Path) -> Path:
@@ -125,3 +145,30 @@ def test_it_works_among_decoys(installed: Installed) -> None:
     summary = ran.summary
     assert (summary["results"], summary["faces"], summary["every_frame_has_one_end"]) == (30, 120, True)
     assert len((installed.folder / "r.jsonl").read_text().splitlines()) == 30
+
+
+def test_the_client_requires_the_driver_and_msgpack(installed: Installed) -> None:
+    with zipfile.ZipFile(installed.wheel) as archive:
+        [name] = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+        lines = archive.read(name).decode().splitlines()
+    required = [Requirement(line.split(": ", 1)[1]) for line in lines if line.startswith("Requires-Dist: ")]
+    assert sorted(one.name for one in required if one.marker is None) == sorted(CLIENT_NEEDS)
+    assert {str(one.marker) for one in required if one.marker is not None} == {'extra == "all"'}
+
+
+def test_the_bus_works_without_the_rest(client_only: Installed, broker: EmbeddedBroker, prefix: str) -> None:
+    program = (
+        "import sys; from facestream.bus.connection import Connection\n"
+        "print(Connection(sys.argv[1], prefix=sys.argv[2]).keys.partitions)"
+    )
+    command = [str(client_only.bin / "python"), "-I", "-W", "error", "-c", program, broker.url, prefix]
+    shown = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (shown.stdout, shown.stderr) == ("1\n", "")
+
+
+@pytest.mark.parametrize("arguments", [(), ("--version",), ("run", "demo:")], ids=" ".join)
+def test_the_command_says_what_it_needs(client_only: Installed, arguments: tuple[str, ...]) -> None:
+    told = client_only.facestream(*arguments)
+    assert (told.status, told.out) == (2, "")
+    [line] = told.err.splitlines()
+    assert line.endswith("which is not installed: pip install 'facestream[all]'")

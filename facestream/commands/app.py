@@ -12,6 +12,7 @@ from typer.exceptions import Abort, Exit, TyperException
 
 from facestream import __version__
 from facestream.errors import FacestreamError
+from facestream.missing import describe_missing
 from facestream.redaction import redact
 
 HELP = """Find faces in pictures, files and camera streams, and say what each appears to be.
@@ -75,6 +76,8 @@ def run(app: typer.Typer, arguments: list[str]) -> int:
         return _say(
             f"{redact(error.format_message())} (facestream --help shows what there is)", error.exit_code
         )
+    except ModuleNotFoundError as error:
+        return _say(describe_missing(error), 2)
     except (KeyboardInterrupt, Abort):
         return INTERRUPTED
     except BrokenPipeError:

@@ -35,5 +35,5 @@ def contributed(entry: EntryPoint, settings: Settings) -> list[Check]:
         return list(check(settings))
     except Exception as error:
         reason = redact(" ".join(f"{type(error).__name__}: {error}".split()))[:200]
-        remedy = "pip install --force-reinstall facestream; if that does not help, please report it"
+        remedy = "pip install --force-reinstall 'facestream[all]'; if that does not help, please report it"
         return [fail(entry.value.partition(":")[0], f"could not be checked ({reason})", remedy)]

@@ -34,7 +34,7 @@ def installed(distribution: str, name: str | None = None) -> Check:
     try:
         return ok(name or distribution, version(distribution))
     except PackageNotFoundError:
-        return fail(name or distribution, "not installed", "pip install --force-reinstall facestream")
+        return fail(name or distribution, "not installed", "pip install --force-reinstall 'facestream[all]'")
 
 
 def _platform() -> Check:
