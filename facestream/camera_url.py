@@ -166,7 +166,7 @@ def _network_address(scheme: str, rest: str, policy: AddressPolicy) -> tuple[str
     host = _checked_host(found[1], policy)
     host_and_port = host + _port(found[2])
     door = _userinfo(scheme, userinfo)
-    tail = "".join(map(_canonical, _ESCAPE_OR_CHARACTER.findall(after[found.end() :])))
+    tail = _tail(after[found.end() :])
     shown_tail = _shown_tail(tail)
     if userinfo.partition(":")[0] == STRUCK or _STRUCK_VALUE.search(tail):
         raise UsageError(f"{STRUCK} stands where the password was: give the address as the camera takes it")
@@ -211,6 +211,12 @@ def _userinfo(scheme: str, raw: str) -> str:
             f"user and password take {len(encoded)} characters, percent-encoded: FFmpeg sends {MAX_USERINFO}"
         )
     return encoded + "@"
+
+
+def _tail(raw: str) -> str:
+    """Path and query, percent-encoded; a `#` is a character like others, but may not follow the host."""
+    tail = "".join(map(_canonical, _ESCAPE_OR_CHARACTER.findall(raw)))
+    return f"/{tail}" if tail.startswith("%") else tail
 
 
 def _canonical(character: str) -> str:

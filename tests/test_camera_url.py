@@ -141,6 +141,7 @@ def test_what_is_revealed_is_read_again_as_the_same(
     st.text(alphabet=ODD + "rtsp/:", max_size=30),
     st.sampled_from(["", "rtsp://", "http:", "file:", "rtps://"]),
 )
+@example("_#", "rtsp://")
 def test_no_address_whatever_it_is_ends_in_another_error(text: str, start: str) -> None:
     parsed = attempted(start + text)
     if isinstance(parsed, str):
