@@ -131,6 +131,17 @@ def test_bus(tmp_path: Path) -> None:
     assert all(row["server cpu"] > 0 for row in report["costs_us"])
 
 
+def test_codec(tmp_path: Path) -> None:
+    report = run_bench(
+        "codec", tmp_path / "k.json", "--source", "demo:seconds=1", "--sides", "320", "--frames", "8",
+        "--repeat", "1",
+    )  # fmt: skip
+    sizes = {row["codec"]: row["KB"] for row in report["cpu_ms"]}
+    assert list(sizes) == ["jpeg, 320 px", "i420, 320 px", "bgr, 320 px"]
+    assert sizes["bgr, 320 px"] == 2 * sizes["i420, 320 px"] == 320 * 180 * 3 / 1000
+    assert all(row["all"] > row["broker"] > 0 for row in report["cpu_ms"])
+
+
 def test_broker_in_a_crowd(tmp_path: Path) -> None:
     report = run_bench(
         "broker", tmp_path / "c.json", "--workers", "1", "3", "--cameras", "1", "5", "--sizes", "5",

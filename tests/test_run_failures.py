@@ -29,8 +29,8 @@ from support.processes import Command, Ended, assert_no_traceback, facestream, s
 # Long enough that a run is in the middle of it whenever we look; nobody waits for its end.
 ENDLESS = "demo:seconds=600"
 RTSP = (
-    "rtsp:// addresses cannot be read yet; sources are files, folders, quoted globs, cameras such as "
-    "/dev/video0, and demo:"
+    "a camera on the network (rtsp://) is attached by name: facestream cameras add NAME --url-file -, "
+    "then facestream producer without a source"
 )
 
 

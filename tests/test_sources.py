@@ -469,7 +469,7 @@ def test_a_folder_of_both_asks_which(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("refuse", [lambda text: expand([text]), open_source])
 def test_an_address_is_refused_without_repeating_it(refuse: Callable[[str], object]) -> None:
-    with pytest.raises(UsageError, match="rtsp:// addresses cannot be read yet") as refused:
+    with pytest.raises(UsageError, match=r"camera on the network \(rtsp://\) is attached by name") as refused:
         refuse("rtsp://admin:s3cret@camera.example/stream")
     assert "s3cret" not in str(refused.value)
     assert "camera.example" not in str(refused.value)

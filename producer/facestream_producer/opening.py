@@ -106,8 +106,8 @@ def _refuse_address(text: str) -> None:
     if address:
         # The rest of an address may hold a password: only its scheme is repeated.
         raise UsageError(
-            f"{address[1]}:// addresses cannot be read yet; sources are files, folders, quoted globs, "
-            "cameras such as /dev/video0, and demo:"
+            f"a camera on the network ({address[1]}://) is attached by name: facestream cameras add NAME "
+            "--url-file -, then facestream producer without a source"
         )
 
 
