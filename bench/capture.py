@@ -18,27 +18,22 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from statistics import median
 
 import av
-import numpy as np
 
 from bench.bench import Bench
+from bench.clips import as_a_camera
 from bench.frames import DEMO, positive, shown_source
 from bench.report import Figure, Grid, Report, at_most
 from facestream.settings import Settings
 from facestream_producer.container import video_stream
 from facestream_producer.encoder import Encoder
-from facestream_producer.opening import open_source
 from facestream_producer.played import PlayedFile
 
 GOAL = 1.3
-DEMO_FPS = 30
-# As cameras encode: no B-frames, a whole picture every two seconds.
-CAMERA_LIKE = {"preset": "veryfast", "crf": "23", "bf": "0", "g": str(2 * DEMO_FPS)}
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -51,7 +46,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def measure(options: argparse.Namespace, command: str) -> Report:
     with tempfile.TemporaryDirectory(prefix="fsbench-") as folder:
         if options.source.startswith(DEMO):
-            clip = _as_a_camera(options.source, Path(folder) / "camera.mp4")
+            clip = as_a_camera(options.source, Path(folder) / "camera.mp4")
         else:
             clip = Path(options.source)
         published = sum(1 for _ in PlayedFile(clip, fps=options.fps, realtime=False).frames())
@@ -141,24 +136,6 @@ def _capture(clip: Path, fps: float, max_side: int) -> None:
     encoder = Encoder(max_side=max_side, quality=Settings().jpeg_quality)
     for frame in PlayedFile(clip, fps=fps, realtime=False).frames():
         encoder.encode(frame.picture)
-
-
-def _as_a_camera(source: str, path: Path) -> Path:
-    """The built-in scene as H.264, encoded as cameras do it."""
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=DEMO_FPS)
-        stream.pix_fmt = "yuv420p"
-        stream.codec_context.options = CAMERA_LIKE
-        for number, frame in enumerate(open_source(source).frames()):
-            assert isinstance(frame.picture, np.ndarray)
-            picture = av.VideoFrame.from_ndarray(frame.picture, "bgr24")
-            if number == 0:
-                stream.width, stream.height = picture.width, picture.height
-            planar = picture.reformat(format="yuv420p")
-            planar.pts, planar.time_base = number, Fraction(1, DEMO_FPS)
-            container.mux(stream.encode(planar))
-        container.mux(stream.encode())
-    return path
 
 
 BENCH = Bench("capture", __doc__ or "", add_options, measure, short=("--repeat", "3"))

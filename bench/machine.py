@@ -11,6 +11,8 @@ from typing import Any
 
 import psutil
 
+from facestream.cores import usable_cores
+
 # Those that inference libraries choose their kernels by.
 FEATURES = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8", "asimd", "asimddp")
 LIBRARIES = (
@@ -40,13 +42,6 @@ def describe_machine() -> dict[str, Any]:
         "libraries": _versions(LIBRARIES),
         "load_average": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
     }
-
-
-def usable_cores() -> list[int]:
-    """The cores this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return sorted(os.sched_getaffinity(0))
-    return list(range(os.cpu_count() or 1))
 
 
 def machine_rows(machine: dict[str, Any]) -> list[tuple[str, str]]:

@@ -9,8 +9,8 @@ from typing import Any
 
 import psutil
 
-from bench.machine import usable_cores
 from facestream.bus.connection import Connection
+from facestream.cores import usable_cores
 
 
 class Server:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -18,14 +19,19 @@ from facestream.bus.overview import read_standings
 from facestream.bus.registry import Registry
 from facestream.camera_url import CameraUrl
 from facestream.cameras import CameraSettings
-from support.bus import wait_until
+from facestream.commands.ps import list_producers
+from facestream_producer.registered import divided
+from support.bus import is_gone, wait_until
 from support.clips import make_clip
+from support.processes import assert_no_traceback, facestream, started
 from support.rtsp import RtspServer, aio_server
 
 ANYWHERE = AddressPolicy(allow_loopback=True)
 CAMERAS = ["c1", "c2", "c3", "c4"]
 # A killed producer's lease runs out after 5 s, and the others look every half second.
 TAKEOVER_SECONDS = 10.0
+
+TWO = ("producer", "--processes", 2)
 
 Start = Callable[[], "subprocess.Popen[bytes]"]
 
@@ -43,18 +49,22 @@ def registry(broker: EmbeddedBroker, prefix: str) -> Iterator[Registry]:
 
 
 @pytest.fixture
-def start(broker: EmbeddedBroker, prefix: str) -> Iterator[Start]:
-    """Start `facestream producer` on the registry; all are ended with the test."""
-    ours = {
+def environment(broker: EmbeddedBroker, prefix: str) -> dict[str, str]:
+    return {
         "FACESTREAM_REDIS": broker.url,
         "FACESTREAM_PREFIX": prefix,
         "FACESTREAM_ALLOW_LOOPBACK_CAMERAS": "true",
     }
+
+
+@pytest.fixture
+def start(environment: dict[str, str]) -> Iterator[Start]:
+    """Start `facestream producer` on the registry, in one process; all are ended with the test."""
     running: list[subprocess.Popen[bytes]] = []
 
     def start() -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-P", "-m", "facestream", "producer"]
-        running.append(subprocess.Popen(command, env=os.environ | ours, stderr=subprocess.DEVNULL))
+        command = [sys.executable, "-P", "-m", "facestream", "producer", "--processes", "1"]
+        running.append(subprocess.Popen(command, env=os.environ | environment, stderr=subprocess.DEVNULL))
         return running[-1]
 
     yield start
@@ -164,3 +174,75 @@ def test_files_and_the_demo_scene_stand_in_for_cameras(
     wait_until(lambda: published(connection).get("c2", 0) > 3, "the scene is played")
     wait_until(lambda: {state.state for state in registry.states().values()} == {"live"}, "both are live")
     assert read_ledger(connection, "c2").dropped_at_source["fps_limit"] > 0
+
+
+# In several processes
+
+
+def test_one_producer_is_several_processes(
+    connection: Connection, registry: Registry, camera_server: RtspServer, environment: dict[str, str]
+) -> None:
+    add_cameras(registry, camera_server, CAMERAS)
+    with started(*TWO, "--metrics-port", 0, environment=environment) as running:
+        first, second = running.wait_for_children(2, "producer")
+        wait_until(lambda: shares(connection) == [2, 2], "each has its share")
+        wait_until(lambda: min(published(connection).values()) >= 1, "every camera sends")
+        # Not one was taken by a process that had to give it up again.
+        assert all(standing.earlier == () for standing in read_standings(connection, CAMERAS).values())
+        names = {producer["name"].partition(":")[2] for producer in list_producers(connection)}
+        assert names == {str(first), str(second)}
+
+        os.kill(first, signal.SIGKILL)
+        wait_until(lambda: "died (SIGKILL); restarting" in running.err, "it is said")
+        gone = f":{first}"
+        wait_until(
+            lambda: not any(holder.endswith(gone) for holder in holders(connection).values()),
+            "no camera is left with it",
+            TAKEOVER_SECONDS + 5,
+        )
+        wait_until(lambda: shares(connection) == [2, 2], "its successor has its share")
+        running.signal(signal.SIGTERM)
+        ended = running.end()
+    assert ended.status == 0
+    assert_no_traceback(ended)
+    ledgers = read_ledgers(connection, CAMERAS)
+    assert {ledger.state for ledger in ledgers} == {"ended"}
+    assert all(ledger.closes for ledger in ledgers)
+
+
+def test_its_processes_end_with_it(
+    connection: Connection, registry: Registry, camera_server: RtspServer, environment: dict[str, str]
+) -> None:
+    """`started` fails when one of the family is left."""
+    add_cameras(registry, camera_server, ["c1"])
+    with started(*TWO, environment=environment) as running:
+        children = running.wait_for_children(2, "producer")
+        wait_until(lambda: published(connection).get("c1", 0) >= 1, "it sends")
+        running.signal(signal.SIGKILL)
+        wait_until(lambda: all(map(is_gone, children)), "they follow it")
+    assert read_ledger(connection, "c1").state == "ended"
+
+
+def test_the_most_cameras_are_divided(
+    connection: Connection, registry: Registry, camera_server: RtspServer, environment: dict[str, str]
+) -> None:
+    add_cameras(registry, camera_server, CAMERAS)
+    with started(*TWO, "--max-cameras", 3, environment=environment):
+        wait_until(lambda: shares(connection) == [1, 2], "three are held")
+    assert divided(100, 3) == [34, 33, 33]
+    assert divided(2, 4) == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["--redis", "redis://127.0.0.1:1/0"], "no broker answers at redis://127.0.0.1:1/0"),
+        (["demo:"], "--processes shares the registry's cameras: leave it out, or leave out the sources"),
+    ],
+)
+def test_what_cannot_start_is_said_once(arguments: list[str], line: str) -> None:
+    ended = facestream(*TWO, *arguments)
+    assert_no_traceback(ended)
+    assert ended.status in {1, 2}
+    [said] = ended.err.splitlines()
+    assert said.startswith(f"facestream: {line}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -73,6 +72,7 @@ def run(
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> int:
     from facestream.commands.options import parse_attributes
+    from facestream.cores import usable_cores
     from facestream.runner.annotation import check_places
     from facestream.runner.output import READER_LEFT
     from facestream.runner.runner import Plan, RunFailed
@@ -81,7 +81,7 @@ def run(
     settings = load_settings(redis=redis, max_side=max_side)
     parse_attributes(attributes)
     check_places(sources, out, annotate)
-    plan = Plan(sources, workers or _cores(), attributes, engine, out, metrics_port)
+    plan = Plan(sources, workers or len(usable_cores()), attributes, engine, out, metrics_port)
     try:
         summary, complete = _carry_out(plan, settings, annotate)
     except RunFailed as error:
@@ -127,12 +127,6 @@ def _carry_out(plan: Plan, settings: Settings, annotate: Path | None) -> tuple[S
             complete &= annotate_all(summary, outputs[-1], annotate, stop)
         summary.interrupted = stop.is_set()
         return summary, complete
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _show(summary: Summary, as_json: bool, *, to_stderr: bool) -> None:

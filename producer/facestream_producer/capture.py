@@ -17,6 +17,7 @@ from facestream.zones import Zone
 from facestream_producer.encoder import Encoded, Encoder
 from facestream_producer.hooks import Hooks
 from facestream_producer.source import Skipping, Source, SourceFrame
+from facestream_producer.turns import turns
 
 HEARTBEAT_SECONDS = 1.0
 FIRST_POLL_SECONDS = 0.001
@@ -139,7 +140,8 @@ class Capture:
 
     def _encode(self, frame: SourceFrame) -> Encoded | None:
         try:
-            return self._encoder.encode(frame.picture)
+            with turns():
+                return self._encoder.encode(frame.picture)
         except FacestreamError as error:
             self._drop(SourceDrop.ENCODE_ERROR)
             self._hooks.troubled(error)

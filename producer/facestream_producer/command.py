@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
 HELP = """Capture cameras or files, and publish their frames to the broker.
 
-Without a source it attaches the registered cameras (`facestream cameras`), sharing them with every other
-producer that does so. With sources it captures those: files, folders of images, or a device.
+Without a source it attaches the registered cameras (`facestream cameras`) in one process a core, sharing
+them with every other producer that does so. With sources it captures those: files, folders of images, or
+a device.
 
 A file is lossless: it waits for the workers, and every frame that decodes gets a result. A device
 is live: what the workers cannot take in time is dropped and counted.
@@ -48,6 +49,15 @@ def producer(
     max_cameras: Annotated[
         int, typer.Option(help="Of the registry, hold so many cameras at most.", min=1, max=10_000)
     ] = 100,
+    processes: Annotated[
+        int | None,
+        typer.Option(
+            help="Share the registry's cameras among so many processes; one a core unless given.",
+            min=1,
+            max=256,
+        ),
+    ] = None,
+    one_of: Annotated[int, typer.Option("--one-of", hidden=True)] = 1,
     attributes: Annotated[
         str | None, typer.Option(help="What workers shall say of each face; all they can unless given.")
     ] = None,
@@ -67,25 +77,74 @@ def producer(
     ] = False,
     resume_after: Annotated[int, typer.Option("--resume-after", hidden=True)] = 0,
     metrics_port: Annotated[
-        int | None, typer.Option(help="Serve Prometheus metrics here.", min=0, max=65535)
+        int | None,
+        typer.Option(
+            help="Serve Prometheus metrics here; process i of N on this port + i, restarts on this port + N.",
+            min=0,
+            max=65535,
+        ),
     ] = None,
     follow_stdin: FollowStdin = False,
 ) -> int:
-    from prometheus_client import CollectorRegistry
-
-    from facestream.bus.connection import Connection
-    from facestream.commands.options import parse_attributes, require_redis
-    from facestream.metrics import serve_metrics
+    from facestream.commands.options import parse_attributes
+    from facestream.cores import usable_cores
     from facestream.settings import load_settings
-    from facestream.signals import end_with_owner, stop_on_signals
     from facestream_producer.capture import Shape
-    from facestream_producer.metrics import PrometheusHooks
+    from facestream_producer.registered import run_processes
 
     settings = load_settings(redis=redis, max_side=max_side)
     if (loop or fps) and not realtime:
         raise UsageError("--loop and --fps go with --realtime: without it every frame of a file is sent once")
+    if sources and processes:
+        raise UsageError("--processes shares the registry's cameras: leave it out, or leave out the sources")
     roles = None if attributes is None else parse_attributes(attributes)
+    share = Share(max_cameras, processes or len(usable_cores()), one_of)
+    if not sources and share.processes > 1:
+        return run_processes(settings, share, attributes, metrics_port, follow_stdin=follow_stdin)
     shape = Shape(settings.max_side, settings.jpeg_quality, settings.max_age_ms, roles)
+    how = How(resume, resume_after, fps, realtime, loop)
+    return _run_here(sources or [], camera, how, share, settings, shape, metrics_port, follow_stdin)
+
+
+class Share(NamedTuple):
+    """Of the registry's cameras: how many to hold, in how many processes, and how many share them here."""
+
+    max_cameras: int
+    processes: int
+    one_of: int
+
+
+class How(NamedTuple):
+    """Whether to go on with an epoch that was cut short, later than which one, and at which pace."""
+
+    resume: bool
+    resume_after: int
+    fps: float | None
+    realtime: bool
+    loop: bool
+
+
+def _run_here(
+    sources: list[str],
+    camera: str | None,
+    how: How,
+    share: Share,
+    settings: Settings,
+    shape: Shape,
+    metrics_port: int | None,
+    follow_stdin: bool,
+) -> int:
+    """Capture in this process, until all is sent or asked to stop; the exit status."""
+    from prometheus_client import CollectorRegistry
+
+    from facestream.bus.connection import Connection
+    from facestream.commands.options import require_redis
+    from facestream.metrics import serve_metrics
+    from facestream.signals import end_with_owner, stop_on_signals
+    from facestream_producer.metrics import PrometheusHooks
+    from facestream_producer.registered import carry_registered
+
+    failed = 0
     with stop_on_signals() as stop:
         if follow_stdin:
             end_with_owner(stop)
@@ -97,22 +156,11 @@ def producer(
             serve_metrics(registry, metrics_port)
         metrics = PrometheusHooks(registry)
         if sources:
-            how = How(resume, resume_after, fps, realtime, loop)
             failed = _carry_sources(sources, camera, connection, shape, metrics, settings, how, stop)
         else:
-            failed = _carry_registered(max_cameras, connection, shape, metrics, settings, stop)
+            carry_registered(settings, share, connection, shape, metrics, stop)
         connection.close()
     return 1 if failed else 0
-
-
-class How(NamedTuple):
-    """Whether to go on with an epoch that was cut short, later than which one, and at which pace."""
-
-    resume: bool
-    resume_after: int
-    fps: float | None
-    realtime: bool
-    loop: bool
 
 
 def _carry_sources(
@@ -143,45 +191,3 @@ def _carry_sources(
     if found:
         failed += session.run(found, name_cameras(found, camera))
     return failed
-
-
-def _carry_registered(
-    max_cameras: int,
-    connection: Connection,
-    shape: Shape,
-    metrics: Hooks,
-    settings: Settings,
-    stop: threading.Event,
-) -> int:
-    """The registry's cameras, until asked to stop."""
-    import os
-    import secrets
-    import socket
-    import sys
-
-    from facestream.address_policy import AddressPolicy
-    from facestream.bus.registry import Registry
-    from facestream.commands.options import require_redis
-    from facestream_producer.fleet import Fleet
-
-    def say(line: str) -> None:
-        print(line, file=sys.stderr, flush=True)
-
-    # Many short turns of many cameras' threads: at the usual 5 ms the last in line waits too long.
-    sys.setswitchinterval(0.0005)
-    state_url = settings.state_redis_url or require_redis(settings)
-    name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
-    with Registry(state_url, prefix=settings.prefix, policy=AddressPolicy.of(settings)) as cameras:
-        fleet = Fleet(
-            connection,
-            cameras,
-            name,
-            shape,
-            metrics,
-            say,
-            stop,
-            max_cameras=max_cameras,
-            depth=settings.depth,
-        )
-        fleet.run()
-    return 0

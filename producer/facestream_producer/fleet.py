@@ -26,6 +26,7 @@ CLAIMS_PER_TICK = 8
 TRIES_PER_TICK = 64
 RETRY_FAILED_SECONDS = 10.0
 LEAVE_SECONDS = 8.0
+MEETING_SECONDS = 3.0
 LIVE_DEPTH = 2
 
 
@@ -33,6 +34,7 @@ class Fleet:
     """The cameras this producer holds, kept at its fair share of all that are registered.
 
     max_cameras: never hold more. shape: how frames are made where a camera's settings do not say.
+    beside: so many other producers start together with this one, and are waited for a moment.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class Fleet:
         *,
         max_cameras: int,
         depth: int | None = None,
+        beside: int = 0,
     ) -> None:
         self._connection, self._registry, self._name = connection, registry, name
         self._shape, self._metrics, self._say, self._stop = shape, metrics, say, stop
@@ -54,12 +57,14 @@ class Fleet:
         self._carriers: dict[str, Carrier] = {}
         self._not_before: dict[str, float] = {}
         self._producers = [name]
+        self._beside = beside
 
     def run(self) -> None:
         """Hold, claim and give up cameras until asked to stop; then give up all."""
         beating = threading.Thread(target=self._keep_leases, name="leases", daemon=True)
         beating.start()
         backoff = Backoff(TICK_SECONDS, 5.0)
+        self._await_others()
         while not self._stop.is_set():
             try:
                 self._tick()
@@ -70,6 +75,13 @@ class Fleet:
                 self._stop.wait(backoff.next_seconds())
         self._leave()
         beating.join()
+
+    def _await_others(self) -> None:
+        """Who starts beside us is heard first: what both claimed at once would be given up again."""
+        deadline = time.monotonic() + MEETING_SECONDS
+        while len(self._producers) <= self._beside and time.monotonic() < deadline:
+            if self._stop.wait(TICK_SECONDS / 5):
+                return
 
     def _tick(self) -> None:
         cameras = {camera.name: camera for camera in self._registry.list()}
@@ -167,13 +179,15 @@ class Fleet:
 
     def _keep_leases(self) -> None:
         """In a thread of its own: neither a slow camera nor a full broker may cost another its lease."""
-        while not self._stop.wait(BEAT_SECONDS):
+        while True:
             try:
                 self._producers = self._registry.beat(self._name) or [self._name]
                 for carrier in list(self._carriers.values()):
                     carrier.renew()
             except BusError:
-                continue  # the main thread says so; leases outlive a short absence
+                pass  # the main thread says so; leases outlive a short absence
+            if self._stop.wait(BEAT_SECONDS):
+                return
 
     def _leave(self) -> None:
         deadline = time.monotonic() + LEAVE_SECONDS

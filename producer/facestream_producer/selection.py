@@ -19,6 +19,7 @@ from facestream_producer.pacing import Pacer
 from facestream_producer.packets import VideoPacket
 from facestream_producer.presentation import Presentation
 from facestream_producer.source import SourceFrame
+from facestream_producer.turns import turns
 from facestream_producer.upright import Uprighter
 
 # Behind by this much, nothing is decoded until the next whole picture: what came late would come ever later.
@@ -132,7 +133,8 @@ class Selection:
             placed = self._presentation.last_us if self._intra and self._pacer else None
             self._arrivals.add(Arrival(packet, packet.pts, received_us, placed))
         try:
-            pictures = packet.decode()
+            with turns():
+                pictures = packet.decode()
         except FFmpegError:
             pictures = []
             if not packet.is_discard:

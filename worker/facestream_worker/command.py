@@ -53,7 +53,7 @@ def worker(
     settings = load_settings(redis=redis, batch=batch, grace_seconds=grace)
     roles = parse_attributes(attributes)
     if workers > 1:
-        return _run_several(settings, workers, attributes, engine, metrics_port)
+        return _run_several(settings, workers, attributes, engine, metrics_port, follow_stdin)
     require_redis(settings)
     # Before NumPy is loaded: N workers use N cores, one each.
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
@@ -125,29 +125,21 @@ def _load(settings: Settings, roles: tuple[str, ...], engine: str) -> Analyser:
 
 
 def _run_several(
-    settings: Settings, workers: int, attributes: str, engine: str, metrics_port: int | None
+    settings: Settings,
+    workers: int,
+    attributes: str,
+    engine: str,
+    metrics_port: int | None,
+    follow_stdin: bool,
 ) -> int:
-    import sys
-
     from facestream.commands.options import require_redis
-    from facestream.metrics import RestartCounter, serve_metrics
-    from facestream.signals import stop_on_signals
-    from facestream.supervisor import Supervisor
+    from facestream.several import run_several
 
-    def say(line: str) -> None:
-        print(line, file=sys.stderr, flush=True)
-
-    environment = settings.as_environment(require_redis(settings))
-    restarts = RestartCounter()
-    if metrics_port is not None:
-        serve_metrics(restarts.registry, metrics_port + workers)
-    with stop_on_signals() as stop, Supervisor(say, environment, on_restart=restarts.count) as children:
-        for number in range(workers):
-            port = [] if metrics_port is None else ["--metrics-port", str(metrics_port + number)]
-            arguments = ["worker", "--attributes", attributes, "--engine", engine, *port]
-            children.start(f"worker-{number}", arguments, restart=True)
-        while not stop.wait(0.1):
-            if children.check():
-                return 1  # one that cannot start has said why, and the others would say the same
-        children.stop(settings.grace_seconds + 1)
-    return 0
+    return run_several(
+        "worker",
+        [["worker", "--attributes", attributes, "--engine", engine]] * workers,
+        settings.as_environment(require_redis(settings)),
+        metrics_port=metrics_port,
+        grace_seconds=settings.grace_seconds + 1,
+        follow_stdin=follow_stdin,
+    )
