@@ -231,6 +231,10 @@ def test_a_viewer_sees_what_passes_and_nothing_else(broker: Guarded) -> None:
     tap.watch("cam")
     writer.offer(bus.header(camera="cam"), PICTURE)
     assert [image for _, image in tap.follow("cam", 0.01)] == [PICTURE]
+    tap.ask_to_record("cam")
+    told: list[bool] = []
+    TapWriter(producer, "cam", told.append).offer(bus.header(camera="cam"), PICTURE)
+    assert told == [True], "who may look on may record"
     assert broker.refused() == []
     viewer = broker.observer("viewer")
     for command in ("XADD fs:{0}:tap:cam * i forged", "DEL fs:{0}:tap:cam", f"XRANGE {PICTURES} - +"):

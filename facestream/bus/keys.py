@@ -50,6 +50,10 @@ class Keys:
     def watch(self, camera: str) -> str:
         return f"{self.base(self.partition(camera))}watch:{camera}"
 
+    def record(self, camera: str) -> str:
+        """Who may ask to look on may ask to record: no camera's name has a colon in it."""
+        return f"{self.watch(camera)}:record"
+
     def tap(self, camera: str) -> str:
         return f"{self.base(self.partition(camera))}tap:{camera}"
 

@@ -14,7 +14,8 @@ _PAGE = 256
 _POLL_SECONDS = 0.02
 
 T = TypeVar("T")
-Entries = list[tuple[bytes, dict[bytes, bytes]]]
+Fields = dict[bytes, bytes]
+Entries = list[tuple[bytes, Fields]]
 
 
 class Tail(Generic[T]):
@@ -27,11 +28,12 @@ class Tail(Generic[T]):
         self,
         connection: Connection,
         streams: Sequence[str],
-        unpack: Callable[[bytes], T],
+        unpack: Callable[[Fields], T],
         *,
         earlier: int = 0,
+        page: int = _PAGE,
     ) -> None:
-        self._connection, self._unpack = connection, unpack
+        self._connection, self._unpack, self._page = connection, unpack, page
         self._after = {stream: self._start(stream, earlier) for stream in streams}
         self.unreadable = 0
 
@@ -53,14 +55,14 @@ class Tail(Generic[T]):
 
     def _read(self, streams: list[str], *options: object) -> list[T]:
         after = [self._after[stream] for stream in streams]
-        reply = self._connection.read("XREAD", "COUNT", _PAGE, *options, "STREAMS", *streams, *after)
+        reply = self._connection.read("XREAD", "COUNT", self._page, *options, "STREAMS", *streams, *after)
         return [item for stream, entries in stream_pairs(reply) for item in self._unpack_all(stream, entries)]
 
     def _unpack_all(self, stream: str, entries: Entries) -> Iterator[T]:
         for entry, fields in entries:
             self._after[stream] = entry.decode()
             try:
-                yield self._unpack(fields.get(b"r", b""))
+                yield self._unpack(fields)
             except FrameRefused:
                 self.unreadable += 1
 
@@ -71,13 +73,24 @@ class Tail(Generic[T]):
 
 
 def tail_results(connection: Connection) -> Tail[ResultMap]:
-    keys = connection.keys
-    return Tail(connection, [keys.results(p) for p in range(keys.partitions)], unpack_result)
+    return Tail(connection, results_streams(connection), lambda fields: unpack_result(packed_in(fields)))
 
 
 def tail_rejects(connection: Connection, *, earlier: int = 0) -> Tail[RejectMap]:
-    keys = connection.keys
-    return Tail(connection, [keys.rejects(p) for p in range(keys.partitions)], unpack_reject, earlier=earlier)
+    streams = rejects_streams(connection)
+    return Tail(connection, streams, lambda fields: unpack_reject(packed_in(fields)), earlier=earlier)
+
+
+def results_streams(connection: Connection) -> list[str]:
+    return [connection.keys.results(partition) for partition in range(connection.keys.partitions)]
+
+
+def rejects_streams(connection: Connection) -> list[str]:
+    return [connection.keys.rejects(partition) for partition in range(connection.keys.partitions)]
+
+
+def packed_in(fields: Fields) -> bytes:
+    return fields.get(b"r", b"")
 
 
 def stream_pairs(reply: object) -> Iterator[tuple[str, Entries]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from facestream.bus.connection import Connection
@@ -18,6 +18,9 @@ KEEP_SECONDS: Final = 10
 MAX_FRAMES: Final = 4
 MAX_BYTES: Final = 4 << 20
 """What a tap may take of the broker's memory: fewer frames are kept when they are large, at least one."""
+MAX_RECORDED_FRAMES: Final = 256
+MAX_RECORDED_BYTES: Final = 8 << 20
+"""The same while somebody records, who wants every frame and may fall behind for a moment."""
 _LOOK_SECONDS: Final = 1.0
 _REWATCH_SECONDS: Final = 1.0
 
@@ -36,6 +39,14 @@ class Tap:
         Raises CameraNameError, and BusFull, BusUnavailable or BusRefused.
         """
         key = self._connection.keys.watch(check_camera_name(camera))
+        self._connection.read("SET", key, 1, "EX", WATCH_SECONDS)
+
+    def ask_to_record(self, camera: str) -> None:
+        """Ask for every frame of a camera during the next WATCH_SECONDS; the producer says that it is asked.
+
+        Raises as `watch` does.
+        """
+        key = self._connection.keys.record(check_camera_name(camera))
         self._connection.read("SET", key, 1, "EX", WATCH_SECONDS)
 
     def follow(self, camera: str, wait_seconds: float) -> Iterator[TappedFrame]:
@@ -76,13 +87,17 @@ class Tap:
 class TapWriter:
     """The producer's side, for one camera: `offer` costs next to nothing while nobody looks.
 
-    Nothing that goes wrong here is said or raised: looking on must never hurt publishing.
+    Nothing that goes wrong here is said or raised: looking on must never hurt publishing. `on_recording` is
+    told when somebody begins and ends to record, which is to keep what others only look at.
     """
 
-    def __init__(self, connection: Connection, camera: str) -> None:
+    def __init__(
+        self, connection: Connection, camera: str, on_recording: Callable[[bool], None] | None = None
+    ) -> None:
         self._connection, keys = connection, connection.keys
-        self._watch, self._tap = keys.watch(camera), keys.tap(camera)
+        self._keys = [keys.watch(camera), keys.record(camera), keys.tap(camera)]
         self._is_watched, self._look_at = False, float("-inf")
+        self._is_recorded, self._on_recording = False, on_recording
 
     def offer(self, header: FrameHeader, image: bytes) -> None:
         """Copy a frame that has been published, if somebody watches; that is looked up once a second."""
@@ -96,10 +111,26 @@ class TapWriter:
             self._look_at = time.monotonic() + _LOOK_SECONDS
 
     def _look(self) -> bool:
-        return bool(self._connection.read("EXISTS", self._watch))
+        if self._connection.read("EXISTS", *self._keys[:2]):
+            return True
+        self._notice(recorded=False)
+        return False
 
     def _copy(self, header: FrameHeader, image: bytes) -> bool:
         """False when nobody watches any more; the watch is looked at in the same round trip."""
-        frames = max(1, min(MAX_FRAMES, MAX_BYTES // max(1, len(image))))
-        arguments = [header.pack(), image, frames, KEEP_SECONDS]
-        return bool(self._connection.call("tap", [self._watch, self._tap], arguments, retry=False))
+        looking = _fitting(image, MAX_FRAMES, MAX_BYTES)
+        recording = _fitting(image, MAX_RECORDED_FRAMES, MAX_RECORDED_BYTES)
+        arguments = [header.pack(), image, looking, recording, KEEP_SECONDS]
+        watched: int = self._connection.call("tap", self._keys, arguments, retry=False)
+        self._notice(recorded=watched == 2)
+        return watched > 0
+
+    def _notice(self, *, recorded: bool) -> None:
+        if recorded != self._is_recorded:
+            self._is_recorded = recorded
+            if self._on_recording is not None:
+                self._on_recording(recorded)
+
+
+def _fitting(image: bytes, frames: int, size_bytes: int) -> int:
+    return max(1, min(frames, size_bytes // max(1, len(image))))

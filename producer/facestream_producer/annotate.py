@@ -17,7 +17,8 @@ from facestream_models.drawing import draw_faces
 from facestream_models.images import shown
 from facestream_producer.encoder import fit
 from facestream_producer.film import Film, check_film_path, film, replacing
-from facestream_producer.source import Pixels, Source, SourceFrame
+from facestream_producer.recorded import uncut
+from facestream_producer.source import Pixels, Recorded, Source, SourceFrame
 
 # Every browser plays H.264 of this size; nobody looks at boxes in more.
 MAX_SIDE = 1920
@@ -81,7 +82,7 @@ def annotate(
     first = next(frames, None)
     if first is None:
         raise SourceUnreadable(frames.broken or f"{source.name} has no pictures to annotate")
-    canvas = _Canvas.of(first.picture)
+    canvas = _Canvas.of(_decoded(first))
     with film(out, canvas.width, canvas.height, source.fps) as writing:
         painter.paint(first, canvas, writing)
         for frame in frames:
@@ -119,7 +120,7 @@ class _Painter:
         self.with_result = 0
 
     def paint(self, frame: SourceFrame, canvas: _Canvas, writing: Film) -> None:
-        image, *place = canvas.place(frame.picture)
+        image, *place = canvas.place(_decoded(frame))
         result = self._result_of(frame)
         if result is not None:
             self.with_result += 1
@@ -143,6 +144,10 @@ class _Painter:
         fullness = (len(faces), sum(float(face["score"]) for face in faces))
         if fullness > self._most:
             self._most, self.fullest = fullness, image.copy()
+
+
+def _decoded(frame: SourceFrame) -> av.VideoFrame | Pixels:
+    return uncut(frame.picture) if isinstance(frame.picture, Recorded) else frame.picture
 
 
 def _placed(

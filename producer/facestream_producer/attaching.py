@@ -16,16 +16,25 @@ from facestream_producer.live import LiveSource
 from facestream_producer.motion import MotionGate
 from facestream_producer.opening import open_source
 from facestream_producer.paced import Paced
+from facestream_producer.pacing import RealTime
 from facestream_producer.played import PlayedFile
+from facestream_producer.recorded import is_recording
 from facestream_producer.source import Source
+
+# A camera on which nothing moves is silent for so long.
+RECORDED_GAP_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class Play:
-    """How a file stands in for a camera: at most `fps` frames a second, over and over if `loop`."""
+    """How a file stands in for a camera: at most `fps` frames a second, over and over if `loop`.
+
+    speed: of a recording, against the pace at which it was recorded.
+    """
 
     fps: float | None
     loop: bool
+    speed: float = 1.0
 
 
 def open_camera(
@@ -59,6 +68,8 @@ def open_camera(
         )
     if url.scheme == "device":
         return DeviceSource(url.reveal())
+    if url.path is not None and is_recording(str(url.path)):
+        return _played_recording(camera.name, open_source(str(url.path)), Play(settings.fps, loop=True), stop)
     if url.path is not None:
         return PlayedFile(url.path, fps=settings.fps, loop=True, motion=motion, stop=stop)
     return Paced(camera.name, open_source(url.reveal()), fps=settings.fps, loop=True, stop=stop)
@@ -70,4 +81,11 @@ def play(text: str, play: Play, stop: threading.Event) -> Source:
     if source.kind == "file":
         source.close()
         return PlayedFile(Path(text), fps=play.fps, loop=play.loop, stop=stop)
+    if source.kind == "recording":
+        return _played_recording(source.name, source, play, stop)
     return Paced(source.name, source, fps=play.fps, loop=play.loop, stop=stop)
+
+
+def _played_recording(name: str, source: Source, play: Play, stop: threading.Event) -> Source:
+    pace = RealTime(play.speed, RECORDED_GAP_SECONDS)
+    return Paced(name, source, fps=play.fps, loop=play.loop, stop=stop, pace=pace)

@@ -16,7 +16,7 @@ from facestream.errors import BusFull, BusUnavailable, FacestreamError, SourceEr
 from facestream.zones import Zone
 from facestream_producer.encoder import Encoded, Encoder
 from facestream_producer.hooks import Hooks
-from facestream_producer.source import Skipping, Source, SourceFrame
+from facestream_producer.source import Recorded, Skipping, Source, SourceFrame
 from facestream_producer.turns import turns
 
 HEARTBEAT_SECONDS = 1.0
@@ -49,7 +49,7 @@ class Capture:
         self._source, self._epoch, self._shape, self._hooks, self._stop = source, epoch, shape, hooks, stop
         crop = None if shape.zone is None else shape.zone.bounds
         self._encoder = Encoder(max_side=shape.max_side, quality=shape.quality, crop=crop)
-        self._tap = TapWriter(epoch.connection, epoch.camera)
+        self._tap = TapWriter(epoch.connection, epoch.camera, hooks.recording)
         self._corrupt = 0
         self._skipped: Counter[SourceDrop] = Counter()
         self._heartbeat_at = 0.0
@@ -227,7 +227,7 @@ class Capture:
         self._skipped += fresh
 
     def _header(self, frame: SourceFrame, encoded: Encoded, held_since: float) -> FrameHeader:
-        return FrameHeader(
+        header = FrameHeader(
             camera=self._epoch.camera,
             source=self._source.name[:500],
             epoch=self._epoch.epoch,
@@ -245,3 +245,10 @@ class Capture:
             attributes=self._shape.attributes,
             zone=self._shape.zone,
         )
+        return _asking_as_recorded(header, frame.picture) if isinstance(frame.picture, Recorded) else header
+
+
+def _asking_as_recorded(header: FrameHeader, recorded: Recorded) -> FrameHeader:
+    asked = recorded.header
+    attributes = asked.attributes if header.attributes is None else header.attributes
+    return replace(header, zone=asked.zone, attributes=attributes, codec=asked.codec)

@@ -14,7 +14,7 @@ from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoRef
 from facestream.errors import SourceUnreadable
 from facestream.zones import Bounds
 from facestream_producer.crop import Cropper, Region, region_of
-from facestream_producer.source import Pixels, check_size
+from facestream_producer.source import Pixels, Recorded, check_size
 
 QUALITY = 85
 
@@ -48,8 +48,15 @@ class Encoder:
         self._reformatter = VideoReformatter()
         self._cropper = Cropper()
 
-    def encode(self, picture: av.VideoFrame | Pixels) -> Encoded:
-        """Raises SourceUnreadable over the size limits, ValueError for an array that is no picture."""
+    def encode(self, picture: av.VideoFrame | Pixels | Recorded) -> Encoded:
+        """Raises SourceUnreadable over the size limits, ValueError for an array that is no picture.
+
+        What was recorded stays as it is, whatever was asked of this encoder.
+        """
+        if isinstance(picture, Recorded):
+            was = picture.header
+            sizes = (was.width, was.height, was.source_width, was.source_height)
+            return Encoded(picture.data, *sizes, was.region)
         if isinstance(picture, av.VideoFrame):
             source = (picture.width, picture.height)
         else:

@@ -17,7 +17,7 @@ from facestream.errors import BusError, BusFull, BusUnavailable, FacestreamError
 from facestream_producer.attaching import open_camera
 from facestream_producer.capture import Shape
 from facestream_producer.carrier import Carrier, state_now
-from facestream_producer.hooks import Hooks
+from facestream_producer.hooks import Hooks, Several, said_of_recording
 
 TICK_SECONDS = 0.5
 BEAT_SECONDS = 1.0
@@ -166,7 +166,8 @@ class Fleet:
             attributes=settings.attributes or self._shape.attributes,
             zone=settings.zone,
         )
-        return Carrier(camera, source, epoch, shape, self._metrics, say_state, stop)
+        hooks = Several(self._metrics, _Recordings(camera.name, self._say))
+        return Carrier(camera, source, epoch, shape, hooks, say_state, stop)
 
     def _report(self, camera: str, state: State, error: str | None) -> None:
         """A state that cannot be said now is said with the next change; capturing matters more."""
@@ -199,3 +200,13 @@ class Fleet:
             self._registry.leave(self._name)
         except BusError as error:
             self._say(str(error))
+
+
+class _Recordings(Hooks):
+    """Nobody's pictures are kept without a word in the log."""
+
+    def __init__(self, camera: str, say: Callable[[str], None]) -> None:
+        self._camera, self._say = camera, say
+
+    def recording(self, is_recorded: bool) -> None:
+        self._say(f"{self._camera}: {said_of_recording(is_recorded)}")

@@ -20,6 +20,9 @@ class Hooks:
     def troubled(self, error: FacestreamError) -> None:
         """Something went wrong that the loop deals with: the broker is away, a frame cannot be encoded."""
 
+    def recording(self, is_recorded: bool) -> None:
+        """Somebody began, or ended, to keep this camera's pictures (`facestream record`)."""
+
     def ended(self, totals: Totals) -> None:
         """The epoch is over, and the broker knows."""
 
@@ -46,6 +49,14 @@ class Several(Hooks):
         for hooks in self._all:
             hooks.troubled(error)
 
+    def recording(self, is_recorded: bool) -> None:
+        for hooks in self._all:
+            hooks.recording(is_recorded)
+
     def ended(self, totals: Totals) -> None:
         for hooks in self._all:
             hooks.ended(totals)
+
+
+def said_of_recording(is_recorded: bool) -> str:
+    return f"its pictures are {'being' if is_recorded else 'no longer'} recorded (facestream record)"

@@ -8,10 +8,12 @@ from glob import glob, has_magic
 from pathlib import Path
 
 from facestream.errors import SourceMissing, SourceUnreadable, UsageError
+from facestream.recording.entries import SUFFIX
 from facestream_models.images import IMAGE_SUFFIXES, shown
 from facestream_producer.demo import PREFIX, parse_demo
 from facestream_producer.device import DeviceSource, is_device
 from facestream_producer.folder import FolderSource
+from facestream_producer.recorded import RecordingSource, is_recording, part_of, parts
 from facestream_producer.source import Source
 from facestream_producer.video import VideoSource
 
@@ -35,6 +37,8 @@ def open_source(text: str) -> Source:
     _refuse_address(text)
     if is_device(text):
         return DeviceSource(text)
+    if is_recording(text):
+        return RecordingSource(*part_of(text))
     path = Path(text)
     if path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES - _EITHER:
         return FolderSource(path)
@@ -45,7 +49,8 @@ def expand(texts: Iterable[str]) -> list[str]:
     """One entry for every source named, in order; each can be given to `open_source`.
 
     A glob stands for what it matches, a folder of videos for each of them, a folder of pictures for
-    itself. A name that is no glob stays, there or not, so that one that is missing harms no other.
+    itself, a recording for each of its cameras. A name that is no glob stays, there or not, so that one
+    that is missing harms no other.
     Raises SourceMissing for a glob that matches nothing, SourceUnreadable for a folder with nothing in
     it that can be read, UsageError for one that holds both or for a network address.
     """
@@ -60,7 +65,7 @@ def _expand_one(text: str) -> list[str]:
     if path.is_dir():
         return _expand_folder(path)
     if not has_magic(text) or path.exists():
-        return [text]
+        return parts(text) if is_recording(text) else [text]
     matches = sorted(glob(text, recursive=True), key=natural_key)  # noqa: PTH207 (absolute and ** alike)
     files = [match for match in matches if Path(match).is_dir() or _suffix(match) in _known_suffixes()]
     if not files:
@@ -112,7 +117,7 @@ def _refuse_address(text: str) -> None:
 
 
 def _known_suffixes() -> frozenset[str]:
-    return VIDEO_SUFFIXES | IMAGE_SUFFIXES
+    return VIDEO_SUFFIXES | IMAGE_SUFFIXES | {SUFFIX}
 
 
 def _suffix(name: str) -> str:

@@ -23,20 +23,28 @@ class Paced:
     length: int | None = None
 
     def __init__(
-        self, name: str, source: Source, *, fps: float | None, loop: bool, stop: threading.Event
+        self,
+        name: str,
+        source: Source,
+        *,
+        fps: float | None,
+        loop: bool,
+        stop: threading.Event,
+        pace: RealTime | None = None,
     ) -> None:
         self.name, self.fps = name, fps or source.fps
         self._loop, self._closed = loop, False
         self.kind: Kind = source.kind
         self.skipped: Counter[SourceDrop] = Counter()
         self._source, self._limit, self._stop = source, fps, stop
+        self._pace = pace or RealTime()
 
     @property
     def corrupt(self) -> int:
         return self._source.corrupt
 
     def frames(self) -> Iterator[SourceFrame]:
-        pacer, pace = Pacer(self._limit) if self._limit else None, RealTime()
+        pacer, pace = Pacer(self._limit) if self._limit else None, self._pace
         step_us = round(MICROSECONDS / (self._source.fps or _NOMINAL_FPS))
         base_us = last_us = 0
         while not self._ended():

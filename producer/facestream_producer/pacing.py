@@ -50,9 +50,13 @@ class Pacer:
 
 
 class RealTime:
-    """When what was recorded is due, if it is to come at the pace at which it was recorded."""
+    """When what was recorded is due, if it is to come at the pace at which it was recorded.
 
-    def __init__(self) -> None:
+    speed: so many times that pace. jump_seconds: a longer wait than this is none, but times that jumped.
+    """
+
+    def __init__(self, speed: float = 1.0, jump_seconds: float = _JUMP_SECONDS) -> None:
+        self._speed, self._jump_seconds = speed, jump_seconds
         self._began: float | None = None
 
     def wait_seconds(self, at_us: int, now: float) -> float:
@@ -60,8 +64,8 @@ class RealTime:
 
         A reader who is late is not hurried: the rest comes as much later.
         """
-        at = at_us / MICROSECONDS
+        at = at_us / MICROSECONDS / self._speed
         ahead = 0.0 if self._began is None else self._began + at - now
-        if self._began is None or not -_LATE_SECONDS < ahead < _JUMP_SECONDS:
+        if self._began is None or not -_LATE_SECONDS < ahead < self._jump_seconds:
             self._began, ahead = now - at, 0.0
         return max(0.0, ahead)

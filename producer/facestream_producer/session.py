@@ -19,8 +19,9 @@ from facestream_producer.attaching import Play, play
 from facestream_producer.capture import Capture, Shape
 from facestream_producer.device import is_device
 from facestream_producer.events import Events
-from facestream_producer.hooks import Hooks, Several
+from facestream_producer.hooks import Hooks, Several, said_of_recording
 from facestream_producer.opening import expand, open_source
+from facestream_producer.recorded import recorded_camera
 from facestream_producer.source import Source
 
 # Files take turns when there are many: each has a decoder of its own.
@@ -38,6 +39,9 @@ def name_cameras(sources: Sequence[str], wanted: str | None) -> list[str]:
         return [check_camera_name(wanted)]
     names: list[str] = []
     for source in sources:
+        if camera := recorded_camera(source):
+            names.append(unique_slug(camera, names))
+            continue
         # The demo scene's settings are no part of its name, nor a folder's closing slash of its.
         plain = "demo" if source.startswith("demo:") else source.rstrip("/")
         names.append(unique_slug(plain, names))
@@ -163,6 +167,9 @@ class _Troubles(Hooks):
 
     def rewound(self, seq: int) -> None:
         self._events.trouble(f"{self._camera}: the broker forgot frames; sending again from frame {seq}")
+
+    def recording(self, is_recorded: bool) -> None:
+        self._events.trouble(f"{self._camera}: {said_of_recording(is_recorded)}")
 
     def troubled(self, error: FacestreamError) -> None:
         if time.monotonic() - self._said_at >= QUIET_SECONDS:

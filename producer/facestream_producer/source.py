@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from facestream.contract import SourceDrop
+from facestream.contract import FrameHeader, SourceDrop
 from facestream.errors import SourceUnreadable
 
 if TYPE_CHECKING:
     import av
 
-Kind = Literal["file", "folder", "device", "demo", "camera"]
+Kind = Literal["file", "folder", "device", "demo", "camera", "recording"]
 Clock = Literal["file", "receipt", "sender"]
 Pixels = NDArray[np.uint8]
 
@@ -29,15 +29,23 @@ MICROSECONDS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
+class Recorded:
+    """A picture as it was published before: passed on unchanged, with what its header asks of the worker."""
+
+    header: FrameHeader
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class SourceFrame:
     """One captured frame, upright.
 
-    picture: a decoded `av.VideoFrame`, or BGR pixels (height, width, 3) uint8.
-    pts_us: presentation time from the start of the source in µs, never decreasing.
+    picture: a decoded `av.VideoFrame`, BGR pixels (height, width, 3) uint8, or one that was recorded.
+    pts_us: presentation time from the start of the source in µs, never decreasing; of a recording, as it was.
     captured_at_us: wall clock when it was read, µs since the epoch.
     """
 
-    picture: av.VideoFrame | Pixels
+    picture: av.VideoFrame | Pixels | Recorded
     pts_us: int
     captured_at_us: int
 

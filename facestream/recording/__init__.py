@@ -1,0 +1,1 @@
+"""Recordings: frames, results and rejects as they passed, in one file."""
