@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from facestream.errors import UsageError
+from facestream.lines import MAX_LINES, SHAPE, Line, read_lines
 from facestream.redaction import redact
 from facestream.zones import MAX_MASKS, Polygon, read_polygon
 
@@ -129,6 +130,19 @@ def polygons() -> Kind:
         return [part for part in text.split(";") if part.strip()]
 
     return Kind(read, read, _lists, from_text, shape + ', with ";" between')
+
+
+def lines() -> Kind:
+    shape = f"at most {MAX_LINES} lines, each {SHAPE}"
+
+    def from_text(text: str) -> object:
+        return [part for part in text.split(";") if part.strip()]
+
+    return Kind(read_lines, read_lines, _line_texts, from_text, shape)
+
+
+def _line_texts(value: tuple[Line, ...]) -> object:
+    return [line.to_text() for line in value]
 
 
 def _polygon(value: object) -> Polygon:

@@ -14,11 +14,13 @@ from facestream.camera_values import (
     choice,
     duration,
     flag,
+    lines,
     number,
     polygon,
     polygons,
 )
 from facestream.errors import UsageError
+from facestream.lines import Line
 from facestream.zones import Polygon, Zone
 
 _SECOND: Final = 1000
@@ -32,8 +34,8 @@ class CameraSettings:
 
     fps: frames a second at most. attributes: what workers shall say of each face. stall_timeout_ms: no frame
     for so long is a stall. motion_gate: send only what moves, and one frame every max_gap_ms. include: faces
-    outside are not reported; exclude: nor those inside of these. Raises UsageError, one line that begins
-    with the setting's key, for a value out of its bounds.
+    outside are not reported; exclude: nor those inside of these. lines: the tracker counts who crosses them.
+    Raises UsageError, one line that begins with the setting's key, for a value out of its bounds.
     """
 
     fps: float | None = None
@@ -47,6 +49,7 @@ class CameraSettings:
     max_gap_ms: int = 2 * _SECOND
     include: Polygon | None = None
     exclude: tuple[Polygon, ...] = ()
+    lines: tuple[Line, ...] = ()
     paused: bool = False
 
     def __post_init__(self) -> None:
@@ -101,6 +104,7 @@ KEYS: Final[Mapping[str, tuple[str, Kind]]] = {
     "max_gap": ("max_gap_ms", duration(100, 60 * _MINUTE)),
     "include": ("include", polygon()),
     "exclude": ("exclude", polygons()),
+    "lines": ("lines", lines()),
     "paused": ("paused", flag()),
 }
 DEFAULTS: Final[Mapping[str, Any]] = {

@@ -52,9 +52,11 @@ _HELP: Mapping[str, str] = {
     "max_gap": "Nevertheless one frame this often, such as 2s.",
     "include": 'Only faces in here: points such as "0,0 1,0 1,0.5", in fractions of the picture.',
     "exclude": "No faces in here, alike; may be repeated.",
+    "lines": 'The tracker counts who crosses it: "door: 0.1,0.5 0.9,0.5"; may be repeated.',
     "paused": "Keep it, but do not connect to it.",
 }
 _FLAGS = frozenset({"motion_gate", "paused"})
+_LISTS: Mapping[str, str] = {"exclude": "--exclude", "lines": "--line"}
 
 
 def takes_settings(command: _Command) -> _Command:
@@ -75,8 +77,8 @@ def _option(key: str) -> Any:
         return Annotated[
             bool | None, typer.Option(f"{name}/--no-{name[2:]}", help=_HELP[key], show_default=False)
         ]
-    if key == "exclude":
-        return Annotated[list[str] | None, typer.Option(name, metavar="POINTS", help=_HELP[key])]
+    if key in _LISTS:
+        return Annotated[list[str] | None, typer.Option(_LISTS[key], metavar="POINTS", help=_HELP[key])]
     names = ("--zone", name) if key == "include" else (name,)
     metavar = "POINTS" if key == "include" else "VALUE"
     return Annotated[str | None, typer.Option(*names, metavar=metavar, help=_HELP[key])]

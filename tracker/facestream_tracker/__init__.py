@@ -1,0 +1,1 @@
+"""The tracker: results in, people and audience figures out."""
