@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from facestream.camera_state import MAX_BYTES, MAX_ERROR, CameraState
 from facestream.cameras import KEYS, CameraSettings, read_text
 from facestream.errors import UsageError
+from facestream.lines import read_lines
 from facestream.zones import MAX_MASKS, MAX_POINTS, Polygon, read_polygon
 
 bounded = settings(max_examples=150, deadline=None)
@@ -55,6 +56,7 @@ everything = st.builds(
     max_gap_ms=st.integers(100, 3_600_000),
     include=st.none() | stars(),
     exclude=st.lists(stars(), max_size=3).map(tuple),
+    lines=st.just(()) | st.just(read_lines(["door: 0.1,0.5 0.9,0.5", "gate: 0,0 1,1"])),
     paused=st.booleans(),
 )
 
