@@ -21,6 +21,7 @@ from facestream_producer.selection import Counts, Selection
 from facestream_producer.source import SourceFrame
 from support.clips import bgr, make_clip, number_of
 from support.rtsp import B_FRAMES
+from support.shared import shared_video
 
 SECOND = 1_000_000
 
@@ -148,23 +149,62 @@ def test_a_looped_file_goes_on_in_time(tmp_path_factory: pytest.TempPathFactory)
     assert source.length is None
 
 
-@pytest.mark.parametrize("suffix", ["ts", "mp4", "mkv"])
-def test_what_may_be_thrown_away_is_missed_by_no_other_picture(
-    tmp_path_factory: pytest.TempPathFactory, suffix: str
-) -> None:
-    clip = make_clip(tmp_path_factory.mktemp("clip") / f"c.{suffix}", frames=36, options=B_FRAMES, noise=True)
+def share_thrown_away(clip: Path) -> float:
+    """How much of a clip's packets may be thrown away; what is left decodes to the very same pictures."""
     with av.open(str(clip)) as container:
-        whole = {frame.pts: bgr(frame) for frame in container.decode(video=0)}
+        whole = {frame.pts: frame.to_ndarray() for frame in container.decode(video=0)}
     with av.open(str(clip)) as container:
         packets = [packet for packet in container.demux(video=0) if packet.size]
         context = container.streams.video[0].codec_context
         droppable = Droppable(context)
-        kept = [packet for packet in packets if not droppable(packet)]
+        kept = []
+        for packet in packets:
+            if packet.is_keyframe:
+                droppable.note(packet)
+            if not droppable(packet):
+                kept.append(packet)
         frames = [frame for packet in [*kept, None] for frame in context.decode(packet)]
 
-    assert len(kept) < 24  # two of three are B
     assert len(frames) == len(kept)
-    assert all(np.array_equal(bgr(frame), whole[frame.pts]) for frame in frames)
+    assert not any(frame.is_corrupt for frame in frames)
+    assert all(np.array_equal(frame.to_ndarray(), whole[frame.pts]) for frame in frames)
+    return 1 - len(kept) / len(packets)
+
+
+@pytest.mark.parametrize("suffix", ["ts", "mp4", "mkv"])
+def test_what_may_be_thrown_away_is_missed_by_no_other_picture(
+    tmp_path_factory: pytest.TempPathFactory, suffix: str
+) -> None:
+    clip = make_clip(tmp_path_factory.mktemp("clip") / f"c.{suffix}", frames=36, options=B_FRAMES)
+    assert share_thrown_away(clip) > 1 / 3  # two of three are B
+
+
+HEVC: dict[str, tuple[str, float]] = {
+    # Two of three are B, and none is made from them.
+    "flat": ("bframes=2:b-adapt=0:b-pyramid=0:scenecut=0", 0.6),
+    # Of the three between two others, the middle one is referred to.
+    "pyramid": ("bframes=3:b-adapt=0:b-pyramid=1:scenecut=0", 0.4),
+    "open": ("bframes=3:b-adapt=0:b-pyramid=1:scenecut=0:open-gop=1", 0.4),
+    # No reference in its own sublayer may still be one to the sublayer above.
+    "sublayers": ("bframes=3:b-adapt=0:b-pyramid=1:scenecut=0:temporal-layers=3", 0.3),
+    "none": ("bframes=0", 0.0),
+}
+
+
+@pytest.mark.parametrize("suffix", ["ts", "mkv"])
+@pytest.mark.parametrize("how", HEVC)
+def test_of_hevc_too(tmp_path_factory: pytest.TempPathFactory, how: str, suffix: str) -> None:
+    parameters, least = HEVC[how]
+    options = {"x265-params": f"log-level=none:{parameters}"}
+    clip = tmp_path_factory.mktemp("clip") / f"c.{suffix}"
+    make_clip(clip, frames=36, codec="libx265", options=options)
+    share = share_thrown_away(clip)
+    assert (share > least) if least else (share == 0)
+
+
+@pytest.mark.shared_data
+def test_of_hevc_from_a_phone() -> None:
+    assert share_thrown_away(shared_video("pyfeat_face_noface.mov")) > 0.4
 
 
 @pytest.mark.parametrize("b_frames", [False, True])

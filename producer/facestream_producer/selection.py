@@ -72,6 +72,7 @@ class Selection:
         at_us = self._presentation.guess(packet.pts, self._time_base, received_us)
         if packet.is_keyframe and not self._intra:
             self._keys.note(at_us)
+            self._droppable.note(packet)
         reason = self._needless(packet, at_us, received_us, late_seconds)
         if reason is not None:
             self._counts.skipped[reason] += 1
