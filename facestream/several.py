@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from facestream.metrics import RestartCounter, serve_metrics
 from facestream.signals import end_with_owner, stop_on_signals
 from facestream.supervisor import GRACE_SECONDS, Supervisor
+from facestream.vitals import Health
 
 POLL_SECONDS = 0.1
 
@@ -27,9 +28,9 @@ def run_several(
     would say the same. metrics_port: child i of N serves on this port + i, restarts are on this port + N;
     of 0 each takes a free one.
     """
-    restarts = RestartCounter()
+    restarts, health = RestartCounter(), Health()
     if metrics_port is not None:
-        serve_metrics(restarts.registry, _port(metrics_port, len(commands)))
+        serve_metrics(restarts.registry, _port(metrics_port, len(commands)), health=health)
     with stop_on_signals() as stop, Supervisor(_say, environment, on_restart=restarts.count) as children:
         if follow_stdin:
             end_with_owner(stop, grace_seconds)
@@ -37,6 +38,7 @@ def run_several(
             port = [] if metrics_port is None else ["--metrics-port", str(_port(metrics_port, number))]
             children.start(f"{kind}-{number}", [*command, *port], restart=True)
         while not stop.wait(POLL_SECONDS):
+            health.beat("the watch over child processes")
             if children.check():
                 return 1
         children.stop(grace_seconds)

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from facestream.bus.overview import Observer
     from facestream.bus.registry import Registry
+    from facestream.exporter import LedgerCollector
+    from facestream.vitals import Health
 
 HELP = """Serve every camera's ledger to Prometheus, at http://host:port/metrics.
 
@@ -64,9 +66,10 @@ def exporter(
 
     with stop_on_signals() as stop:
         _refuse_unfit(connect)
-        ledgers = LedgerCollector(connect, _tell)
+        said = _Said()
+        ledgers = LedgerCollector(connect, said.tell)
         states = CameraCollector(connect_registry, _tell, lambda: state_url == url and ledgers.is_away)
-        _serve([ledgers, states], host, port, stop)
+        _serve([ledgers, states], _health_of(ledgers, said), host, port, stop)
         ledgers.close()
         states.close()
     return 0
@@ -74,6 +77,33 @@ def exporter(
 
 def _tell(line: str) -> None:
     typer.echo(f"facestream: {line}", err=True)
+
+
+class _Said:
+    """Tells a line, and remembers it."""
+
+    last = ""
+
+    def tell(self, line: str) -> None:
+        self.last = line
+        _tell(line)
+
+
+def _health_of(ledgers: LedgerCollector, said: _Said) -> Health:
+    """Ready while readings are good. Whoever asks causes one, so that it need not be scraped before."""
+    from facestream.vitals import Health
+
+    def read() -> None:
+        with health.during("a reading of the broker"):
+            for _metric in ledgers.collect():
+                pass
+        if ledgers.is_away:
+            health.lack("reading", said.last)
+        else:
+            health.have("reading")
+
+    health = Health(refresh=read)
+    return health
 
 
 def _refuse_unfit(connect: Callable[[], Observer]) -> None:
@@ -86,17 +116,20 @@ def _refuse_unfit(connect: Callable[[], Observer]) -> None:
         return
 
 
-def _serve(collectors: Sequence[Collector], host: str, port: int, stop: threading.Event) -> None:
+def _serve(
+    collectors: Sequence[Collector], health: Health, host: str, port: int, stop: threading.Event
+) -> None:
     """Until `stop`; raises SettingsError when the address cannot be had."""
-    from prometheus_client import CollectorRegistry, start_http_server
+    from prometheus_client import CollectorRegistry
 
     from facestream.errors import SettingsError
+    from facestream.metrics import open_server
 
     registry = CollectorRegistry()
     for collector in collectors:
         registry.register(collector)
     try:
-        server, thread = start_http_server(port, addr=host, registry=registry)
+        server = open_server(registry, port, host, health)
     except OSError as error:
         raise SettingsError(
             f"cannot serve on --host {host} --port {port} ({error.strerror}): choose another"
@@ -105,5 +138,4 @@ def _serve(collectors: Sequence[Collector], host: str, port: int, stop: threadin
     _tell(f"metrics at http://{at}:{server.server_port}/metrics")
     stop.wait()
     server.shutdown()
-    thread.join()
     server.server_close()

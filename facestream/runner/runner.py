@@ -23,6 +23,7 @@ from facestream.runner.summary import Summary
 from facestream.runner.tally import Tally
 from facestream.settings import Settings
 from facestream.supervisor import LAST_WORDS, Child, Supervisor, describe
+from facestream.vitals import Health
 
 POLL_SECONDS = 0.1
 LEDGER_SECONDS = 0.25
@@ -71,9 +72,9 @@ class Runner:
         in_flight = IN_FLIGHT_AT_MOST + plan.workers * settings.batch
         self.tally = Tally(4 * in_flight, 4 * in_flight + FINISHED_MEANWHILE * plan.workers)
         self._events: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
-        restarts = RestartCounter()
+        restarts, self._health = RestartCounter(), Health()
         if plan.metrics_port is not None:
-            serve_metrics(restarts.registry, plan.metrics_port + plan.workers + 1)
+            serve_metrics(restarts.registry, plan.metrics_port + plan.workers + 1, health=self._health)
         self._children = Supervisor(
             progress.say, _environment(settings, url), give_up_after=GIVE_UP_AFTER, on_restart=restarts.count
         )
@@ -119,6 +120,7 @@ class Runner:
 
     def _has_work(self) -> bool:
         """Whether anything may still come: until the producer is done and nothing is in flight."""
+        self._health.beat("the run")
         ended = self._children.check()
         self._refuse_hopeless(ended)
         if self._stop.is_set():

@@ -80,6 +80,7 @@ class Capture:
     def _publish_one(self, frame: SourceFrame) -> bool:
         """Bring one frame to the broker or to its drop; False when asked to stop."""
         held_since = time.monotonic()
+        self._hooks.turned()
         self._count_corrupt()
         self._epoch.totals.capture()
         if self._stop.is_set():
@@ -179,6 +180,7 @@ class Capture:
         """Repeat `action` while the broker is away or full; False when asked to stop meanwhile."""
         backoff = Backoff(FIRST_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS)
         while True:
+            self._hooks.turned()
             try:
                 action()
             except (BusUnavailable, BusFull) as error:

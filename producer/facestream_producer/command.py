@@ -141,8 +141,11 @@ def _run_here(
     from facestream.commands.options import require_redis
     from facestream.metrics import serve_metrics
     from facestream.signals import end_with_owner, stop_on_signals
+    from facestream.vitals import Health
+    from facestream_producer.hooks import Several
     from facestream_producer.metrics import PrometheusHooks
     from facestream_producer.registered import carry_registered
+    from facestream_producer.vital_signs import LACKING_AT_START, VitalSigns
 
     failed = 0
     with stop_on_signals() as stop:
@@ -151,10 +154,10 @@ def _run_here(
         connection = Connection(
             require_redis(settings), prefix=settings.prefix, partitions=settings.partitions
         )
-        registry = CollectorRegistry()
+        registry, health = CollectorRegistry(), Health(LACKING_AT_START)
         if metrics_port is not None:
-            serve_metrics(registry, metrics_port)
-        metrics = PrometheusHooks(registry)
+            serve_metrics(registry, metrics_port, health=health)
+        metrics = Several(PrometheusHooks(registry), VitalSigns(health))
         if sources:
             failed = _carry_sources(sources, camera, connection, shape, metrics, settings, how, stop)
         else:

@@ -66,11 +66,13 @@ class Fleet:
         backoff = Backoff(TICK_SECONDS, 5.0)
         self._await_others()
         while not self._stop.is_set():
+            self._metrics.watched("the share of cameras")
             try:
                 self._tick()
                 backoff.reset()
                 self._stop.wait(TICK_SECONDS)
             except (BusUnavailable, BusFull) as error:
+                self._metrics.troubled(error)
                 self._say(f"{error}; the cameras in hand go on")
                 self._stop.wait(backoff.next_seconds())
         self._leave()
@@ -85,6 +87,7 @@ class Fleet:
 
     def _tick(self) -> None:
         cameras = {camera.name: camera for camera in self._registry.list()}
+        self._metrics.reached()
         self._forget_ended()
         self._let_go_of_changed(cameras)
         wanted = [camera for camera in cameras.values() if not camera.settings.paused]

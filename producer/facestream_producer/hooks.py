@@ -8,6 +8,18 @@ from facestream.errors import FacestreamError
 
 
 class Hooks:
+    def turned(self) -> None:
+        """The loop goes round: with every frame, and while it waits for the broker or for room."""
+
+    def watched(self, loop: str) -> None:
+        """A loop of this name turns; it says so at least every few seconds, until it is `left`."""
+
+    def left(self, loop: str) -> None:
+        """That loop is over."""
+
+    def reached(self) -> None:
+        """The broker answered: a source has its epoch, or the registry of cameras was read."""
+
     def published(self, size_bytes: int) -> None:
         """A frame is in the broker."""
 
@@ -32,6 +44,22 @@ class Several(Hooks):
 
     def __init__(self, *hooks: Hooks) -> None:
         self._all = hooks
+
+    def turned(self) -> None:
+        for hooks in self._all:
+            hooks.turned()
+
+    def watched(self, loop: str) -> None:
+        for hooks in self._all:
+            hooks.watched(loop)
+
+    def left(self, loop: str) -> None:
+        for hooks in self._all:
+            hooks.left(loop)
+
+    def reached(self) -> None:
+        for hooks in self._all:
+            hooks.reached()
 
     def published(self, size_bytes: int) -> None:
         for hooks in self._all:

@@ -23,6 +23,7 @@ from facestream_producer.hooks import Hooks, Several, said_of_recording
 from facestream_producer.opening import expand, open_source
 from facestream_producer.recorded import recorded_camera
 from facestream_producer.source import Source
+from facestream_producer.vital_signs import Turning
 
 # Files take turns when there are many: each has a decoder of its own.
 FILES_AT_ONCE = 4
@@ -118,9 +119,13 @@ class Session:
         epoch = self._begin(source, camera)
         if epoch is None:
             return True
+        self._metrics.reached()
         self._events.began(given, source, epoch)
-        hooks = Several(self._metrics, _Troubles(self._events, camera))
-        broken = Capture(source, epoch, self._shape, hooks, self._stop).run()
+        hooks = Several(self._metrics, _Troubles(self._events, camera), Turning(self._metrics, camera))
+        try:
+            broken = Capture(source, epoch, self._shape, hooks, self._stop).run()
+        finally:
+            self._metrics.left(camera)
         self._events.ended(epoch, epoch.totals, str(broken) if broken else None)
         if broken:
             self._events.trouble(f"facestream: {broken}")

@@ -76,12 +76,14 @@ def _run_one(
     from facestream.commands.options import require_redis
     from facestream.metrics import serve_metrics
     from facestream.signals import end_with_owner, stop_on_signals
+    from facestream.vitals import Health
     from facestream_worker.hooks import Hooks
     from facestream_worker.leaving import leave_after
     from facestream_worker.loop import run
     from facestream_worker.metrics import PrometheusHooks
     from facestream_worker.notices import Notices, SignOfLife
     from facestream_worker.pipeline import Pipeline
+    from facestream_worker.vital_signs import LACKING_AT_START, VitalSigns
 
     cv2.setNumThreads(1)
     with stop_on_signals() as stop:
@@ -90,14 +92,16 @@ def _run_one(
         connection = Connection(
             require_redis(settings), prefix=settings.prefix, partitions=settings.partitions
         )
+        registry, health = CollectorRegistry(), Health(LACKING_AT_START)
+        if metrics_port is not None:
+            serve_metrics(registry, metrics_port, health=health)
         analyser = _load(settings, roles, engine)
+        health.have("models")
         name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
-        registry = CollectorRegistry()
         hooks: list[Hooks] = [PrometheusHooks(registry), Notices(name, sys.stderr, greets=not follow_stdin)]
+        hooks.append(VitalSigns(health))
         if follow_stdin:
             hooks.append(SignOfLife(sys.stdout))
-        if metrics_port is not None:
-            serve_metrics(registry, metrics_port)
         taker = Taker(connection, name, Retention(settings.results_keep_seconds, settings.results_bytes))
         pipeline = Pipeline(analyser, name, settings.max_attempts)
         leave_after(taker, stop, settings.grace_seconds)

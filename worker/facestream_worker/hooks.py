@@ -10,6 +10,9 @@ from facestream_worker.pipeline import Settled
 
 
 class Hooks:
+    def turned(self) -> None:
+        """The loop goes round, with or without frames: about once a second, or once a batch."""
+
     def joined(self, broker_forgot: bool) -> None:
         """The worker is known to the broker and will take frames; whether the broker lost its data before."""
 

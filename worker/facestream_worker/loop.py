@@ -27,6 +27,7 @@ def run(
     """
     backoff = Backoff(FIRST_RETRY_SECONDS, MAX_RETRY_SECONDS)
     while not stop.is_set():
+        tell(hooks, "turned")
         try:
             tell(hooks, "joined", bus.join())
             backoff.reset()
@@ -43,6 +44,7 @@ def serve(
     """Batch after batch, and the housekeeping in between."""
     sweep_at = time.monotonic()
     while not stop.is_set():
+        tell(hooks, "turned")
         # Nobody waits past the next look at the others: what a dead one held is to be free within 5 s.
         wait_seconds = max(MIN_WAIT_SECONDS, sweep_at - time.monotonic())
         settle(bus, pipeline, hooks, batch_size, wait_seconds)
