@@ -33,7 +33,7 @@ from bench.chaos_faults import Chaos, Spoiler
 from bench.chaos_rounds import Rounds
 from bench.chaos_watch import Reader, Recoveries
 from bench.frames import positive
-from bench.report import Figure, Goal, Grid, Report, at_least, within
+from bench.report import Figure, Goal, Grid, Report, at_least, at_most, within
 from facestream.bus.connection import Connection
 from facestream.bus.ledger import Ledger, read_ledgers, total
 from facestream.errors import BusError, FacestreamError
@@ -42,6 +42,7 @@ from tests.support.proxy import FaultProxy
 
 TICK_SECONDS = 0.02
 PATIENCE_SECONDS = 180.0
+ADOPTED_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +115,11 @@ def _run(options: argparse.Namespace) -> Outcome:
         stack.callback(connection.close)
         reader = Reader(connection)
         stack.callback(reader.close)
-        recoveries = stack.enter_context(Recoveries(connection, reader))
         rounds = Rounds(options, Path(stack.enter_context(tempfile.TemporaryDirectory())))
         cast = Cast(proxy.url, rounds.worker_command, rounds.next)
         stack.callback(cast.close)
+        watch = Recoveries(connection, reader, cast.workers_at_work, lambda: proxy.is_cut)
+        recoveries = stack.enter_context(watch)
         chaos = Chaos(rng, server, proxy, cast, recoveries)
         began = time.monotonic()
         cast.enter(options.workers, options.producers)
@@ -185,14 +187,25 @@ def _report(outcome: Outcome, report: Report) -> Report:
         _count("unaccounted", "unaccounted", outcome.unaccounted, unwanted),
         Figure("fps", "results a second, faults included", ledger.results / outcome.seconds, "frames/s"),
     ]
-    report.figures += _times("adopted", "what a dead worker held is in other hands", recoveries.adopted)
+    with_others = [each.seconds - each.away_seconds for each in recoveries.adopted if not each.alone]
+    adopted = "what a dead worker held is in other hands"
+    report.figures += _times("adopted", adopted, with_others, at_most(ADOPTED_SECONDS))
+    all_told = [each.seconds for each in recoveries.adopted]
+    report.figures += _times("adopted_all", "… broker away or nobody else there included", all_told)
     report.figures += _times("returned", "from the broker's return to the next result", recoveries.returned)
     report.grids = [
         Grid("injected", "Faults injected", ["fault", "times"], sorted(outcome.injected.items())),
         Grid("dropped", "Dropped", ["reason", "frames"], sorted(outcome.dropped.items())),
         Grid("ends", "Ended by itself and started again", ["who", "times"], sorted(outcome.ends.items())),
     ]
-    report.details = {"seconds": round(outcome.seconds, 1), "not_recovered": recoveries.open}
+    report.details = {
+        "seconds": round(outcome.seconds, 1),
+        "not_recovered": recoveries.open,
+        "adoptions": [
+            {"seconds": each.seconds, "away_seconds": each.away_seconds, "alone": each.alone}
+            for each in recoveries.adopted
+        ],
+    }
     return report
 
 
@@ -200,12 +213,12 @@ def _count(key: str, label: str, frames: int, goal: Goal | None = None) -> Figur
     return Figure(key, label, frames, digits=0, goal=goal)
 
 
-def _times(key: str, label: str, seconds: Sequence[float]) -> list[Figure]:
+def _times(key: str, label: str, seconds: Sequence[float], goal: Goal | None = None) -> list[Figure]:
     if not seconds:
         return []
     p95 = quantiles(seconds, n=20, method="inclusive")[-1] if len(seconds) > 1 else seconds[0]
     return [
-        Figure(f"{key}_max_s", f"{label}, at most", max(seconds), "s", 2),
+        Figure(f"{key}_max_s", f"{label}, at most", max(seconds), "s", 2, goal),
         Figure(f"{key}_p95_s", f"… 95 % of {len(seconds)}", p95, "s", 2),
     ]
 

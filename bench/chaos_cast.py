@@ -90,6 +90,11 @@ class Cast:
         """Whether every producer has carried its last round to the end."""
         return all(member.process is None and not member.command for member in self.producers)
 
+    def workers_at_work(self) -> set[int]:
+        """The process numbers of workers that are running; from any thread."""
+        at_work = [each.process for each in self.workers if each.is_running and not each.stopped]
+        return {process.pid for process in at_work if process}
+
     def usurp(self, member: Member) -> None:
         """Start another producer in the place of one that is stopped; the first finds itself fenced."""
         assert member.process

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from facestream.bus.connection import Connection
@@ -54,22 +54,38 @@ class Reader:
 
 
 @dataclass(slots=True)
-class _Wait:
+class Adoption:
+    """What a worker held when it died or stopped, on its way into other hands.
+
+    seconds: how long that took. away_seconds: of these, how long no worker could reach the broker. alone:
+    whether there was a moment without any other worker.
+    """
+
+    process: int
     since: float
     fields: set[bytes]
     held: str
+    seconds: float = 0.0
+    away_seconds: float = 0.0
+    alone: bool = False
 
 
 @dataclass(slots=True)
 class Recoveries:
-    """Times in seconds: until what a dead or stopped worker held had left its hands and been taken by
-    others, and from a broker's return to the next result."""
+    """How long it took until what a dead or stopped worker held had left its hands and been taken by
+    others, and from a broker's return to the next result.
+
+    workers: process numbers of those that are running now. is_cut: whether the network is.
+    """
 
     connection: Connection
     reader: Reader
-    adopted: list[float] = field(default_factory=list)
+    workers: Callable[[], set[int]]
+    is_cut: Callable[[], bool]
+    adopted: list[Adoption] = field(default_factory=list)
     returned: list[float] = field(default_factory=list)
-    _waits: list[_Wait] = field(default_factory=list)
+    _waits: list[Adoption] = field(default_factory=list)
+    _joined: set[int] = field(default_factory=set)
     _returns: list[tuple[float, int]] = field(default_factory=list)
     _stop: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
@@ -90,7 +106,7 @@ class Recoveries:
             for held in self._hands_of(process):
                 fields = set(self.connection.read("HKEYS", held))
                 if fields:
-                    self._waits.append(_Wait(time.monotonic(), fields, held))
+                    self._waits.append(Adoption(process, time.monotonic(), fields, held))
         except BusError:
             pass  # the broker is away as well: nothing to tell from
 
@@ -110,16 +126,30 @@ class Recoveries:
                     yield keys.held(partition, name.decode())
 
     def _watch(self) -> None:
+        before = time.monotonic()
         while not self._stop.wait(POLL_SECONDS):
             now = time.monotonic()
+            passed, before = now - before, now
             for since, count in list(self._returns):
                 if self.reader.distinct > count:
                     self._returns.remove((since, count))
                     self.returned.append(now - since)
             try:
+                self._look_for_others()
                 self._look_at_hands()
+                is_away = self.is_cut()
             except BusError:
-                continue
+                is_away = True
+            for wait in self._waits:
+                wait.away_seconds += passed * is_away
+
+    def _look_for_others(self) -> None:
+        keys = self.connection.keys
+        for partition in range(keys.partitions):
+            for name in self.connection.read("ZRANGE", keys.workers(partition), 0, -1):
+                self._joined.add(int(name.decode().split("-")[-2]))
+        for wait in self._waits:
+            wait.alone |= not (self.workers() & self._joined) - {wait.process}
 
     def _look_at_hands(self) -> None:
         for wait in list(self._waits):
@@ -127,4 +157,5 @@ class Recoveries:
             left = set(self.connection.read("HKEYS", wait.held)) | set(self.connection.read("HKEYS", orphans))
             if not wait.fields & left:
                 self._waits.remove(wait)
-                self.adopted.append(time.monotonic() - wait.since)
+                wait.seconds = time.monotonic() - wait.since
+                self.adopted.append(wait)

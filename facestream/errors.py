@@ -52,7 +52,7 @@ class BusError(FacestreamError):
 
 
 class BusUnavailable(BusError):
-    pass
+    exit_code = 75  # as in sysexits.h: a temporary failure, the same again may succeed
 
 
 class BusFull(BusError):

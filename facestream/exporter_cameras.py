@@ -2,83 +2,45 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from prometheus_client.core import GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
 
 from facestream.bus.registry import Registry
 from facestream.camera_state import CameraState
-from facestream.errors import FacestreamError
-
-CACHE_SECONDS = 1.0
+from facestream.exporter_base import BrokerCollector
 
 
-class CameraCollector(Collector):
+class CameraCollector(BrokerCollector[Registry]):
     """The states in the registry, which may be on another broker than the frames.
 
-    `connect` makes a Registry, anew after each failure. One that is away, or that this user may not read,
-    gives `facestream_registry_up 0` and nothing else; `tell` gets one line when that changes. Where `is_away`
-    says that nobody answers there, it is not asked, so that a scrape waits for a dead broker but once.
+    One that is away, or that this user may not read, gives `facestream_registry_up 0` and nothing else.
+    Where `is_away` says that nobody answers there, it is not asked, so that a scrape waits for a dead broker
+    but once.
     """
 
     def __init__(
         self, connect: Callable[[], Registry], tell: Callable[[str], None], is_away: Callable[[], bool]
     ) -> None:
-        self._connect, self._tell, self._is_away = connect, tell, is_away
-        self._registry: Registry | None = None
-        self._lock = threading.Lock()
-        self._metrics: list[Metric] = []
-        self._read_at = float("-inf")
-        self._trouble = ""
+        super().__init__(connect, tell)
+        self._knows_it_is_away = is_away
 
-    def describe(self) -> Iterable[Metric]:
-        """Nothing: registering must not wait for the broker."""
-        return ()
-
-    def collect(self) -> Iterator[Metric]:
-        with self._lock:
-            if time.monotonic() - self._read_at >= CACHE_SECONDS:
-                self._metrics = list(self._read())
-                self._read_at = time.monotonic()
-            metrics = self._metrics
-        yield from metrics
-
-    def close(self) -> None:
-        with self._lock:
-            self._drop()
-
-    def _read(self) -> Iterable[Metric]:
-        if self._is_away():  # whoever knows has said so
+    def read_or_fail(self) -> list[Metric]:
+        if self._knows_it_is_away():  # whoever knows has said so
             return [_up(is_up=False)]
-        try:
-            self._registry = self._registry or self._connect()
-            states, alive = self._registry.states(), self._registry.alive()
-        except FacestreamError as error:
-            return self._failed(str(error))
-        except Exception as error:
-            # A scrape is answered whatever lies in the broker; what it stumbled on is said, not thrown.
-            return self._failed(f"unexpected {type(error).__name__} while reading the registry of cameras")
-        self._say("")
-        return [_up(is_up=True), *state_metrics(states, alive, self._registry.skipped)]
+        return super().read_or_fail()
 
-    def _failed(self, reason: str) -> list[Metric]:
-        self._drop()
-        self._say(reason)
+    def read(self) -> Iterator[Metric]:
+        registry = self.connected()
+        states, alive = registry.states(), registry.alive()
+        yield _up(is_up=True)
+        yield from state_metrics(states, alive, registry.skipped)
+
+    def down(self, seconds: float) -> Iterable[Metric]:
         return [_up(is_up=False)]
 
-    def _drop(self) -> None:
-        if self._registry is not None:
-            self._registry.close()
-            self._registry = None
-
-    def _say(self, trouble: str) -> None:
-        if bool(trouble) != bool(self._trouble):
-            said = f"no states of cameras: {trouble}" if trouble else "the registry of cameras is back"
-            self._tell(said)
-        self._trouble = trouble
+    def describe_trouble(self, trouble: str) -> str:
+        return f"no states of cameras: {trouble}" if trouble else "the registry of cameras is back"
 
 
 def _up(*, is_up: bool) -> Metric:

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import IO, Self
 
+from facestream.errors import BusUnavailable
+
 # -P: a redis.py among somebody's videos is not ours.
 FACESTREAM = (sys.executable, "-P", "-m", "facestream")
 FIRST_BACKOFF_SECONDS = 0.5
@@ -22,6 +24,8 @@ EARLY_SECONDS = 10.0
 GRACE_SECONDS = 10.0
 # A child that ends with one of these has said what is wrong, and would say it again.
 HOPELESS = (1, 2)
+# One that ends with this found no broker: there may be one later, however often it has to be tried.
+AWAY = BusUnavailable.exit_code
 # How `facestream` begins the line with which a command ends.
 LAST_WORDS = "facestream: "
 
@@ -62,7 +66,8 @@ class Supervisor:
     one line at a time of what children and the supervisor have to say; what several children die of is
     said once. A child that dies `give_up_after` times within moments of its start is not started again;
     None never gives up. One that has written to its standard output has started: being killed later on is
-    not held against it. `on_restart` gets the name of each child that was started again.
+    not held against it, nor is a broker that is away. `on_restart` gets the name of each child that was
+    started again.
     """
 
     def __init__(
@@ -160,7 +165,7 @@ class Supervisor:
     def _plan_restart(self, child: Child) -> None:
         lasted_seconds = time.monotonic() - child.started_at
         was_killed_at_work = child.has_started and (child.status or 0) < 0
-        is_early = lasted_seconds < EARLY_SECONDS and not was_killed_at_work
+        is_early = lasted_seconds < EARLY_SECONDS and not was_killed_at_work and child.status != AWAY
         child.early_deaths = child.early_deaths + 1 if is_early else 0
         if child.early_deaths == self._give_up_after:
             self._tell(f"{child.name} died {child.early_deaths} times at its start: given up")

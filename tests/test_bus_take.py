@@ -11,10 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from facestream.broker import EmbeddedBroker
+from facestream.bus import taker as taker_module
 from facestream.bus.connection import Connection
 from facestream.bus.ledger import read_ledger
 from facestream.bus.tail import tail_rejects, tail_results
-from facestream.bus.taker import Delivery, Retention
+from facestream.bus.taker import LAPSE_SECONDS, SWEEP_LEASE_SECONDS, Delivery, Retention
 from facestream.contract import (
     MAX_HEADER_BYTES,
     DropReason,
@@ -24,6 +25,7 @@ from facestream.contract import (
     unpack_result,
 )
 from facestream.errors import BusFull
+from facestream_worker.loop import SWEEP_SECONDS
 from support.bus import (
     IMAGE,
     age_entries,
@@ -82,6 +84,33 @@ def test_a_second_round_only_when_nobody_else_waits(connection: Connection) -> N
 def test_one_camera_alone_fills_a_batch(connection: Connection) -> None:
     publish(begin(connection, "a"), 9)
     assert turns(take(worker(connection), 8)) == [f"a:{seq}" for seq in range(8)]
+
+
+def test_a_batch_is_full_when_its_pictures_are_large(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else 64 of the largest pictures there may be would be one reply of 2 GB."""
+    monkeypatch.setattr(taker_module, "BATCH_BYTES", 2500)
+    publish(begin(connection, "cam"), 7, image=bytes(1000))
+    reader = worker(connection)
+    sizes = []
+    while batch := take(reader, 64):
+        assert {d.entry for d in take(reader, 64)} == {d.entry for d in batch}, "and so is what it holds"
+        sizes.append(len(batch))
+        reader.commit([result_of(delivery) for delivery in batch])
+    assert sizes == [3, 3, 1]
+    assert assert_closes(connection).results == 7
+
+
+def test_a_picture_larger_than_a_batch_may_be_comes_alone(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(taker_module, "BATCH_BYTES", 2500)
+    publish(begin(connection, "cam"), 2, image=bytes(3000))
+    reader = worker(connection)
+    assert turns(take(reader, 64)) == ["cam:0"]
+    reader.commit([result_of(delivery) for delivery in take(reader, 64)])
+    assert turns(take(reader, 64)) == ["cam:1"]
 
 
 def test_many_frames_of_one_camera_do_not_starve_another(connection: Connection) -> None:
@@ -624,7 +653,19 @@ def test_one_worker_sweeps_at_a_time(connection: Connection) -> None:
 
 def test_the_lease_of_a_dead_sweeper_ends(connection: Connection) -> None:
     worker(connection, "first").sweep()
-    assert 0 < connection.read("PTTL", connection.keys.sweeper(0)) <= 3_000
+    assert 0 < connection.read("PTTL", connection.keys.sweeper(0)) <= SWEEP_LEASE_SECONDS * 1000
+    assert SWEEP_SECONDS < SWEEP_LEASE_SECONDS < LAPSE_SECONDS, "before what it held is free for others"
+
+
+def test_who_sweeps_knows_when_the_next_worker_lapses(connection: Connection) -> None:
+    first, second = worker(connection, "first"), worker(connection, "second")
+    first.sweep()
+    assert 0 < first.next_lapse_seconds <= LAPSE_SECONDS
+    connection.read("ZINCRBY", connection.keys.workers(0), -2000, "second")
+    first.sweep()
+    assert 0 < first.next_lapse_seconds <= LAPSE_SECONDS - 2
+    second.sweep()
+    assert second.next_lapse_seconds == LAPSE_SECONDS, "the first has the lease, and keeps an eye on all"
 
 
 def test_many_cameras_are_swept_page_by_page(connection: Connection) -> None:

@@ -77,7 +77,7 @@ def test_an_unknown_command_is_one_line(app: typer.Typer, capfd: pytest.CaptureF
     ("error", "status", "line"),
     [
         (UsageError("say it\ndifferently"), 2, "facestream: say it differently"),
-        (BusUnavailable("nobody there"), 1, "facestream: nobody there"),
+        (BusUnavailable("nobody there"), 75, "facestream: nobody there"),
         (KeyboardInterrupt(), 130, ""),
         (BrokenPipeError(), 0, ""),
         (typer.Exit(7), 7, ""),

@@ -18,7 +18,7 @@ import typer
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from facestream import exporter
+from facestream import exporter_base
 from facestream.broker import EmbeddedBroker, server_binary
 from facestream.bus.connection import Connection
 from facestream.bus.ledger import read_ledger
@@ -60,7 +60,7 @@ def scrape(
     broker: EmbeddedBroker, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[[], Samples]]:
     """What a scrape of this test's keys says at the moment, read anew each time."""
-    monkeypatch.setattr(exporter, "CACHE_SECONDS", 0.0)
+    monkeypatch.setattr(exporter_base, "CACHE_SECONDS", 0.0)
     collector = LedgerCollector(lambda: Observer(broker.url, prefix=prefix), lambda _line: None)
     registry = CollectorRegistry()
     registry.register(collector)
@@ -235,7 +235,7 @@ def test_strange_names_never_become_labels(connection: Connection, scrape: Calla
 def test_scrapes_close_together_share_one_reading(
     broker: EmbeddedBroker, connection: Connection, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exporter, "CACHE_SECONDS", 3600.0)
+    monkeypatch.setattr(exporter_base, "CACHE_SECONDS", 3600.0)
     made: list[Observer] = []
 
     def connect() -> Observer:

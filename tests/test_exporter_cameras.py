@@ -13,7 +13,7 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from facestream import exporter_cameras
+from facestream import exporter_base
 from facestream.broker import EmbeddedBroker
 from facestream.bus.connection import Connection
 from facestream.bus.registry import Registry
@@ -50,7 +50,7 @@ def collect(
     broker: EmbeddedBroker, prefix: str, told: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[[], Figures]]:
     """What a scrape says at the moment, read anew each time."""
-    monkeypatch.setattr(exporter_cameras, "CACHE_SECONDS", 0.0)
+    monkeypatch.setattr(exporter_base, "CACHE_SECONDS", 0.0)
     collector = CameraCollector(lambda: Registry(broker.url, prefix=prefix), told.append, lambda: False)
     registry = CollectorRegistry()
     registry.register(collector)
@@ -103,7 +103,7 @@ def test_what_strangers_wrote_is_no_label(
 def test_a_registry_that_is_away_is_said_once_and_comes_back(
     broker: EmbeddedBroker, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exporter_cameras, "CACHE_SECONDS", 0.0)
+    monkeypatch.setattr(exporter_base, "CACHE_SECONDS", 0.0)
     urls, told = ["unix:///nowhere/s.sock"] * 2 + [broker.url], list[str]()
     collector = CameraCollector(lambda: Registry(urls.pop(0), prefix=prefix), told.append, lambda: False)
     up = [next(iter(collector.collect())).samples[0].value for _ in range(4)]

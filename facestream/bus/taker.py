@@ -13,8 +13,11 @@ from facestream.contract import MAX_HEADER_BYTES, MAX_IMAGE_BYTES, DropReason
 LAPSE_SECONDS = 3.0
 """A worker that has not been heard of for this long is dead, and what it held is adopted."""
 STUCK_SECONDS = 60.0
-SWEEP_LEASE_SECONDS = 3.0
+SWEEP_LEASE_SECONDS = 1.5
+"""Shorter than a lapse, so that somebody sweeps when a sweeper lapses; longer than from one sweep to the next."""
 REJECTS_KEPT = 10_000
+BATCH_BYTES = MAX_IMAGE_BYTES
+"""A batch that has so many bytes of pictures is full: one reply has at most this and one more picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,8 @@ class Taker:
         self._retention = retention or Retention()
         self._cursors: dict[int, bytes | str] = {}
         self._turns = listen(connection)
+        self.next_lapse_seconds = LAPSE_SECONDS
+        """After the last sweep: how soon one of the workers it saw will be dead, unless it is heard of."""
 
     def join(self) -> bool:
         """Say that this worker is here, with empty hands: what it held before a lost reply goes back.
@@ -84,7 +89,7 @@ class Taker:
     def take(self, batch: int, wait_seconds: float) -> list[Delivery]:
         """Up to `batch` frames of one partition, one of each camera in turn; empty after `wait_seconds`.
 
-        A frame that was tried before comes alone.
+        A frame that was tried before comes alone, and pictures of BATCH_BYTES together make a batch full.
         """
         for partition in self._partitions:
             taken = self._take(partition, batch, popped="")
@@ -116,12 +121,14 @@ class Taker:
 
     def sweep(self) -> int:
         """Housekeeping where this worker has the lease; how many frames were adopted for all to take."""
-        adopted = 0
+        adopted, next_lapse_ms = 0, int(LAPSE_SECONDS * 1000)
         for partition in self._partitions:
             reply = self._sweep(partition)
             if reply:
                 self._cursors[partition] = reply[0]
                 adopted += reply[1]
+                next_lapse_ms = min(next_lapse_ms, reply[3])
+        self.next_lapse_seconds = next_lapse_ms / 1000
         return adopted
 
     def _take(self, partition: int, batch: int, popped: bytes | str) -> list[Delivery]:
@@ -130,7 +137,8 @@ class Taker:
             "take",
             [keys.held(partition, self.worker), keys.orphans(partition)]
             + [keys.ready(partition), keys.workers(partition)],
-            [keys.base(partition), self.worker, batch, popped, MAX_HEADER_BYTES, MAX_IMAGE_BYTES],
+            [keys.base(partition), self.worker, batch, popped]
+            + [MAX_HEADER_BYTES, MAX_IMAGE_BYTES, BATCH_BYTES],
         )
         return [
             Delivery(camera, entry.decode(), attempts, header, image, image_bytes, partition)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import queue
 import threading
 import time
@@ -15,8 +16,9 @@ from typing import Any
 from facestream.bus.connection import Connection
 from facestream.bus.ledger import Ledger, read_ledgers, total
 from facestream.bus.tail import tail_rejects, tail_results
-from facestream.errors import FacestreamError
+from facestream.errors import BusUnavailable, FacestreamError
 from facestream.metrics import RestartCounter, serve_metrics
+from facestream.runner.outage import Outage
 from facestream.runner.output import READER_LEFT, JsonLines
 from facestream.runner.progress import Progress
 from facestream.runner.summary import Summary
@@ -83,18 +85,34 @@ class Runner:
         self._ended, self._ended_at = -1, 0.0
         self._is_our_broker = settings.redis_url is None
         self._is_stopping = False
+        self._outage = Outage(progress)
 
     def run(self) -> Summary:
         """Run to the end of the sources, or to the request to stop."""
         with self._children:
             self._start()
-            while self._has_work():
-                self._follow()
+            while self._goes_on():
+                pass
             self._write(self.tally.flush())
             if self._is_our_broker and not self._ledger.in_flight:
                 self._children.kill()  # with empty hands, and their broker goes too: nothing to wait for
             self._children.stop()
         return self._summarise()
+
+    def _goes_on(self) -> bool:
+        """A moment of the run; False at its end. A broker that is not ours may be away for a while."""
+        try:
+            if not self._has_work():
+                return False
+            self._follow()
+            self._outage.is_over()
+        except BusUnavailable as error:
+            asked_long_ago = self._stop.is_set() and time.monotonic() > (self._drain_until or math.inf)
+            if self._is_our_broker or asked_long_ago:
+                raise
+            self._outage.outwait(error)
+            self._ended_at = time.monotonic()  # nobody could end anything meanwhile
+        return True
 
     def _start(self) -> None:
         plan, ports = self._plan, self._ports()

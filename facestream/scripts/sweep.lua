@@ -2,7 +2,8 @@
 -- puts forgotten cameras back in line, keeps the results within their time and memory.
 -- KEYS sweeper, workers, orphans, ready, cameras, results
 -- ARGV prefix, worker, lease_ms, lapse_ms, stuck_ms, results_keep_ms, results_bytes, cursor
--- -> {next cursor, frames adopted, workers found dead} | {} when another worker has the lease
+-- -> {next cursor, frames adopted, workers found dead, ms until the next worker lapses if it stays silent}
+--    | {} when another worker has the lease
 local sweeper, workers, orphans, ready, cameras, results = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local prefix, worker, lease_ms, lapse_ms, stuck_ms = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5]
 local keep_ms, budget_bytes, from = tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8]
@@ -59,4 +60,6 @@ local bytes = redis.call('MEMORY', 'USAGE', results, 'SAMPLES', 5)
 if bytes and bytes > budget_bytes then
   redis.call('XTRIM', results, 'MAXLEN', '~', whole(redis.call('XLEN', results) * budget_bytes / bytes * 0.9))
 end
-return {page[1], adopted, #dead}
+-- The sweeper itself was heard of just now, so there is one.
+local longest_silent = redis.call('ZRANGE', workers, 0, 0, 'WITHSCORES')
+return {page[1], adopted, #dead, tonumber(longest_silent[2]) + lapse_ms - now_ms()}

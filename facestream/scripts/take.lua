@@ -1,11 +1,12 @@
 -- Hands a worker its next frames: those it holds already, when the last reply was lost on its way; else
 -- one that somebody dropped, alone; else one of each camera in turn.
 -- KEYS held, orphans, ready, workers
--- ARGV prefix, worker, batch, camera already popped ('' for none), header bytes and image bytes at most
+-- ARGV prefix, worker, batch, camera already popped ('' for none), header bytes and image bytes at most,
+--      bytes of pictures after which a batch is full
 -- -> {{camera, entry id, attempts, header, image, image bytes}, …}; an image over the limit is left out
 local held, orphans, ready, workers = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local prefix, worker, batch, popped = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
-local header_limit, image_limit = tonumber(ARGV[5]), tonumber(ARGV[6])
+local header_limit, image_limit, bytes_left = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 local DROPS_PER_CALL = 256
 
 allow_when_full(held)
@@ -26,6 +27,7 @@ end
 
 local function delivery(camera, id, attempts, header, image)
   local size = #image
+  bytes_left = bytes_left - size
   if size > image_limit then image = '' end
   return {camera, id, attempts, string.sub(header, 1, header_limit + 1), image, size}
 end
@@ -60,6 +62,7 @@ end
 local function take_held()
   local taken = {}
   for field, attempts in pairs(read_hash(held)) do
+    if bytes_left <= 0 then break end
     redis.call('HDEL', held, field)
     taken[#taken + 1] = deliver_again(field, tonumber(attempts) or 1)
   end
@@ -106,7 +109,7 @@ if #taken > 0 then
   return taken
 end
 
-while #taken < batch and drops_left > 0 do
+while #taken < batch and drops_left > 0 and bytes_left > 0 do
   local camera = popped
   popped = ''
   if camera == '' then camera = redis.call('ZPOPMIN', ready)[1] end

@@ -6,13 +6,14 @@ import os
 import threading
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from facestream.backoff import Backoff
 from facestream.bus.connection import Connection
 from facestream.bus.ledger import read_ledger
 from facestream.bus.publisher import LEASE_SECONDS, Epoch
-from facestream.errors import FacestreamError, UsageError
+from facestream.errors import BusFull, BusUnavailable, FacestreamError, UsageError
 from facestream.names import check_camera_name, unique_slug
 from facestream.redaction import redact
 from facestream_producer.attaching import Play, play
@@ -30,6 +31,7 @@ FILES_AT_ONCE = 4
 LIVE_DEPTH = 2
 LOSSLESS_DEPTH = 16
 QUIET_SECONDS = 10.0
+FIRST_RETRY_SECONDS, MAX_RETRY_SECONDS = 0.1, 2.0
 
 
 def name_cameras(sources: Sequence[str], wanted: str | None) -> list[str]:
@@ -136,9 +138,10 @@ class Session:
         depth = self._depth or (LIVE_DEPTH if source.live else LOSSLESS_DEPTH)
         deadline = time.monotonic() + LEASE_SECONDS + 1
         fingerprint = "" if source.live else source.fingerprint()
-        resume = self._resume and read_ledger(self._connection, camera).epoch > self._resume_after
-        while True:
-            begun = Epoch.begin(
+
+        def begin() -> Epoch | float:
+            resume = self._resume and read_ledger(self._connection, camera).epoch > self._resume_after
+            return Epoch.begin(
                 self._connection,
                 camera,
                 live=source.live,
@@ -146,7 +149,10 @@ class Session:
                 fingerprint=fingerprint,
                 resume=resume,
             )
-            if isinstance(begun, Epoch):
+
+        while True:
+            begun = self._outwait(begin, camera)
+            if begun is None or isinstance(begun, Epoch):
                 return begun
             if time.monotonic() + begun > deadline:
                 raise UsageError(
@@ -155,6 +161,17 @@ class Session:
                 )
             if self._stop.wait(begun):
                 return None
+
+    def _outwait(self, begin: Callable[[], Epoch | float], camera: str) -> Epoch | float | None:
+        """Try until the broker is there: no source fails for its absence. None when asked to stop."""
+        backoff, troubles = Backoff(FIRST_RETRY_SECONDS, MAX_RETRY_SECONDS), _Troubles(self._events, camera)
+        while True:
+            try:
+                return begin()
+            except (BusUnavailable, BusFull) as error:
+                troubles.troubled(error)
+                if self._stop.wait(backoff.next_seconds()):
+                    return None
 
 
 def _unexpected(error: Exception) -> str:

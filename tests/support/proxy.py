@@ -71,6 +71,10 @@ class FaultProxy:
         for line in list(self._lines):
             _hang_up(line)
 
+    @property
+    def is_cut(self) -> bool:
+        return self._is_cut
+
     def mend(self) -> None:
         self._is_cut = False
 

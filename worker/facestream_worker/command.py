@@ -136,13 +136,17 @@ def _run_several(
     metrics_port: int | None,
     follow_stdin: bool,
 ) -> int:
+    from facestream.bus.connection import Connection
     from facestream.commands.options import require_redis
     from facestream.several import run_several
 
+    url = require_redis(settings)
+    # A typing error shows at once; later on a broker may go away and come back.
+    Connection(url, prefix=settings.prefix, partitions=settings.partitions).close()
     return run_several(
         "worker",
         [["worker", "--attributes", attributes, "--engine", engine]] * workers,
-        settings.as_environment(require_redis(settings)),
+        settings.as_environment(url),
         metrics_port=metrics_port,
         grace_seconds=settings.grace_seconds + 1,
         follow_stdin=follow_stdin,

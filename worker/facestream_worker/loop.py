@@ -12,7 +12,8 @@ from facestream.errors import BusFull, BusUnavailable
 from facestream_worker.hooks import Hooks, tell
 from facestream_worker.pipeline import Pipeline
 
-FIRST_RETRY_SECONDS, MAX_RETRY_SECONDS = 0.1, 2.0
+# Short, since nobody adopts what the dead held before the first worker is back.
+FIRST_RETRY_SECONDS, MAX_RETRY_SECONDS = 0.1, 0.5
 SWEEP_SECONDS = 1.0
 MIN_WAIT_SECONDS = 0.01
 
@@ -50,7 +51,7 @@ def serve(
         settle(bus, pipeline, hooks, batch_size, wait_seconds)
         if time.monotonic() >= sweep_at:
             keep_house(bus, hooks)
-            sweep_at = time.monotonic() + SWEEP_SECONDS
+            sweep_at = time.monotonic() + min(SWEEP_SECONDS, bus.next_lapse_seconds)
 
 
 def keep_house(bus: Taker, hooks: Sequence[Hooks]) -> None:
