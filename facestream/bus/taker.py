@@ -14,7 +14,7 @@ LAPSE_SECONDS = 3.0
 """A worker that has not been heard of for this long is dead, and what it held is adopted."""
 STUCK_SECONDS = 60.0
 SWEEP_LEASE_SECONDS = 1.5
-"""Shorter than a lapse, so that somebody sweeps when a sweeper lapses; longer than from one sweep to the next."""
+"""Shorter than a lapse, so that somebody else sweeps by then; longer than from one sweep to the next."""
 REJECTS_KEPT = 10_000
 BATCH_BYTES = MAX_IMAGE_BYTES
 """A batch that has so many bytes of pictures is full: one reply has at most this and one more picture."""
