@@ -8,7 +8,7 @@ SYSTEM_PACKAGES := redis-server openssl python3-gi gir1.2-gstreamer-1.0 gir1.2-g
   gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
 APT := DEBIAN_FRONTEND=noninteractive apt-get -o Acquire::Retries=1 -o Acquire::http::Timeout=20 -qq
 
-.PHONY: demo test test-faults lint format bench system-deps clean
+.PHONY: demo test test-faults lint format bench docs system-deps clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.installed  ## watch it work: a built-in scene through broker, producer and workers
@@ -36,6 +36,9 @@ format: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev  ## the project's own measurements; tables here, JSON in bench/out
 	$(BIN)/python -m bench
+
+docs: $(VENV)/.installed-dev  ## what is made from the code: the tables of docs/metrics.md
+	$(BIN)/python -m bench.metrics_page --write
 
 system-deps:  ## Debian's packages for tests; needs root, and never fails for want of apt
 	@missing=; for package in $(SYSTEM_PACKAGES); do \

@@ -33,8 +33,7 @@ class CameraCollector(BrokerCollector[Registry]):
     def read(self) -> Iterator[Metric]:
         registry = self.connected()
         states, alive = registry.states(), registry.alive()
-        yield _up(is_up=True)
-        yield from state_metrics(states, alive, registry.skipped)
+        yield from camera_registry_metrics(states, alive, registry.skipped)
 
     def down(self, seconds: float) -> Iterable[Metric]:
         return [_up(is_up=False)]
@@ -48,6 +47,14 @@ def _up(*, is_up: bool) -> Metric:
     return GaugeMetricFamily("facestream_registry_up", about, value=float(is_up))
 
 
+def camera_registry_metrics(
+    states: Mapping[str, CameraState], alive: Iterable[str], skipped: int = 0
+) -> Iterator[Metric]:
+    """All that is said while the registry can be read."""
+    yield _up(is_up=True)
+    yield from state_metrics(states, alive, skipped)
+
+
 def state_metrics(
     states: Mapping[str, CameraState], alive: Iterable[str], skipped: int = 0
 ) -> Iterator[Metric]:
@@ -58,7 +65,7 @@ def state_metrics(
         labels=["camera", "state"],
     )
     since = GaugeMetricFamily(
-        "facestream_camera_state_since_seconds",
+        "facestream_camera_state_since_timestamp_seconds",
         "When that state began: seconds since 1970, by the producer's clock",
         labels=["camera"],
     )

@@ -101,14 +101,16 @@ def _by_known_reason(counts: Mapping[str, int], known: frozenset[str]) -> dict[s
 
 def _gauges(ledgers: list[Ledger]) -> Iterator[Metric]:
     in_flight = GaugeMetricFamily(
-        "facestream_frames_in_flight", "Published frames in the broker, as measured", labels=["camera"]
+        "facestream_frames_in_flight",
+        "Frames published and still in the broker, as measured",
+        labels=["camera"],
     )
     at_producer = GaugeMetricFamily(
-        "facestream_frames_at_producer", "Captured frames in their producer's hands", labels=["camera"]
+        "facestream_frames_at_producer", "Frames captured and in their producer's hands", labels=["camera"]
     )
     unaccounted = GaugeMetricFamily(
         "facestream_unaccounted_frames",
-        "By how much an identity of the ledger does not close: 0 unless frames were lost",
+        "Frames by which an identity of the ledger does not close: 0 unless some were lost",
         labels=["camera", "identity"],
     )
     for ledger in ledgers:
@@ -121,7 +123,7 @@ def _gauges(ledgers: list[Ledger]) -> Iterator[Metric]:
 
 def _standings(standings: list[Standing]) -> Iterator[Metric]:
     unread = GaugeMetricFamily(
-        "facestream_frames_unread", "Published frames no worker has taken yet", labels=["camera"]
+        "facestream_frames_unread", "Frames published that no worker has taken yet", labels=["camera"]
     )
     waited = GaugeMetricFamily(
         "facestream_oldest_unread_age_seconds",

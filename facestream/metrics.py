@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
-from prometheus_client import CollectorRegistry, Counter, make_wsgi_app
+from prometheus_client import CollectorRegistry, Counter, ProcessCollector, make_wsgi_app
 from prometheus_client.exposition import ThreadingWSGIServer
 
 from facestream.errors import SettingsError
@@ -30,7 +30,10 @@ class RestartCounter:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self._restarts = Counter(
-            "facestream_restarts", "Child processes started again", ["process"], registry=self.registry
+            "facestream_restarts",
+            "Times a child process was started again",
+            ["process"],
+            registry=self.registry,
         )
 
     def count(self, process: str) -> None:
@@ -58,9 +61,11 @@ def open_server(
 ) -> ThreadingWSGIServer:
     """A server that answers already, in a thread of its own; `shutdown` and `server_close` end it.
 
-    Raises OSError or OverflowError when the address cannot be had.
+    The process's own figures (memory, processor time, start) are added. Raises OSError or OverflowError when
+    the address cannot be had.
     """
     server = make_server(host, port, _Answers(registry, health), _server_for(host), _Handler)
+    ProcessCollector(registry=registry)
     threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
     return server
 

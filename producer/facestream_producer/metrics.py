@@ -17,7 +17,7 @@ class PrometheusHooks(Hooks):
         self._published = Counter(prefix + "published", "Frames published", registry=registry)
         self._bytes = Counter(prefix + "published_bytes", "Bytes of pictures published", registry=registry)
         self._dropped = Counter(
-            prefix + "dropped", "Captured frames not published, by reason", ["reason"], registry=registry
+            prefix + "dropped", "Frames captured and not published, by reason", ["reason"], registry=registry
         )
         self._rewound = Counter(
             prefix + "rewound", "Times the broker forgot frames and they were sent again", registry=registry

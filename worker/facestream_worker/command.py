@@ -98,7 +98,10 @@ def _run_one(
         analyser = _load(settings, roles, engine)
         health.have("models")
         name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
-        hooks: list[Hooks] = [PrometheusHooks(registry), Notices(name, sys.stderr, greets=not follow_stdin)]
+        hooks: list[Hooks] = [
+            PrometheusHooks(registry, name),
+            Notices(name, sys.stderr, greets=not follow_stdin),
+        ]
         hooks.append(VitalSigns(health))
         if follow_stdin:
             hooks.append(SignOfLife(sys.stdout))

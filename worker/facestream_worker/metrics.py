@@ -3,30 +3,34 @@
 from __future__ import annotations
 
 import time
-from collections import Counter as Tally
 from collections.abc import Sequence
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 
+from facestream import __version__
 from facestream.bus.taker import Delivery, Outcome
 from facestream.errors import BusError
 from facestream.metrics import SECONDS_BUCKETS, STAGE_BUCKETS
-from facestream_models import Faces, Labels
+from facestream_worker.face_metrics import FaceMetrics
 from facestream_worker.hooks import Hooks
 from facestream_worker.pipeline import Settled
 
+PREFIX = "facestream_worker_"
+
 
 class PrometheusHooks(Hooks):
-    def __init__(self, registry: CollectorRegistry) -> None:
-        prefix = "facestream_worker_"
+    """Figures of one worker, `name` as it is known to the broker."""
+
+    def __init__(self, registry: CollectorRegistry, name: str = "") -> None:
+        prefix = PREFIX
+        Info(
+            "facestream_worker", "This worker's name in the broker, and its release", registry=registry
+        ).info({"worker": name, "version": __version__})
         self._results = Counter(prefix + "results", "Frames completed with a result", registry=registry)
         self._dropped = Counter(
             prefix + "dropped", "Frames refused, by reason", ["reason"], registry=registry
         )
-        self._faces = Counter(
-            prefix + "faces", "Faces by attribute and label", ["attribute", "label"], registry=registry
-        )
-        self._found = Counter(prefix + "faces_found", "Faces found", registry=registry)
+        self._faces = FaceMetrics(registry, prefix)
         self._stages = Histogram(
             prefix + "stage_seconds",
             "Seconds a batch spent in a stage",
@@ -62,7 +66,7 @@ class PrometheusHooks(Hooks):
         for outcome in settled.outcomes:
             self._count(outcome)
         for faces in settled.faces:
-            self._count_faces(faces)
+            self._faces.count(faces)
 
     def adopted(self, frames: int) -> None:
         self._adopted.inc(frames)
@@ -78,10 +82,3 @@ class PrometheusHooks(Hooks):
         self._results.inc()
         published_ms = int(outcome.delivery.entry.split("-")[0])
         self._age.observe(max(0.0, time.time() - published_ms / 1000 + outcome.held_us / 1e6))
-
-    def _count_faces(self, faces: Faces) -> None:
-        self._found.inc(len(faces))
-        for role, answer in faces.attributes.items():
-            if isinstance(answer, Labels):
-                for label, count in Tally(answer.labels).items():
-                    self._faces.labels(role, label).inc(count)
