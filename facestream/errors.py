@@ -9,6 +9,7 @@ FacestreamError
 │   ├── BusFull              free memory or give the broker more
 │   ├── BusRefused           change the broker or the credentials; retrying is of no use
 │   └── Fenced               stop: another producer has this camera now
+├── ResultsMissed        results are gone that nobody had read: count them in, and read on
 ├── SourceError          the input cannot be read
 │   ├── SourceMissing        nothing is there
 │   ├── SourceUnreadable     there, but no video or picture in it
@@ -26,6 +27,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from facestream.contract.reasons import DropReason
 
 
@@ -65,6 +68,26 @@ class BusRefused(BusError):
 
 class Fenced(BusError):
     pass
+
+
+class ResultsMissed(FacestreamError):
+    """Results of one partition that were gone before this reader, or its group, had them.
+
+    count: how many, of all cameras of the partition; None when the broker lost its memory, or the group
+    was removed, and nobody can know. since, until: the broker's time of the last one had before them and
+    of the first one left, None where there is none.
+    """
+
+    def __init__(
+        self, partition: int, count: int | None, since: datetime | None, until: datetime | None
+    ) -> None:
+        times = [f"{moment:%Y-%m-%d %H:%M:%S}" if moment else "?" for moment in (since, until)]
+        how_many = "an unknown number of" if count is None else f"{count:,}"
+        super().__init__(
+            f"missed {how_many} results of partition {partition} between {times[0]} and {times[1]} UTC: "
+            "they were removed before they were read"
+        )
+        self.partition, self.count, self.since, self.until = partition, count, since, until
 
 
 class SourceError(FacestreamError):

@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 import pytest
 
+from facestream import ResultReader
 from facestream.audit import audit
 from facestream.bus.connection import Connection
 from facestream.bus.ledger import settle
@@ -34,6 +35,7 @@ from support import bus
 from support.certificates import Authority
 from support.cluster import start_cluster
 from support.processes import started
+from support.results import Studio, seqs
 from support.servers import KINDS, running
 from support.users import ADMIN, DEPLOY, USERS, Guarded, guarded, password, rules, rules_of
 
@@ -94,6 +96,28 @@ def test_a_frame_from_producer_to_consumer(broker: Guarded, protocol: int) -> No
     bus.publish(resumed)
     assert not producer.lost_its_data()
     assert broker.refused() == []
+
+
+@pytest.mark.parametrize("group", [None, "signage"])
+def test_a_consumer_reads_in_every_way(broker: Guarded, group: str | None) -> None:
+    """Founds, reads, tells what was removed, adopts, acknowledges and leaves: no command is refused."""
+    producer = broker.producer()
+    studio = Studio(producer, broker.worker())
+    wishes: dict[str, Any] = {"group": group, "start": "earliest", "adopt_after_seconds": 0.001}
+    with (
+        ResultReader(broker.url("consumer"), **wishes) as dead,
+        ResultReader(broker.url("consumer"), **wishes) as reader,
+    ):
+        studio.shoot(count=2)
+        assert seqs(dead.read(10, 0.05)) == seqs(reader.read(10, 0.05)) == [0, 1]
+        studio.shoot(count=8)
+        broker.admin.xtrim(producer.keys.results(0), maxlen=2, approximate=False)
+        assert seqs(reader.read(10, 0.05)) == ["-6", 8, 9]
+    assert broker.refused() == []
+    consumer = broker.observer("consumer")
+    for command in ("XADD {} * r x", "XTRIM {} MAXLEN 0", "XDEL {} 0-1", "DEL {}", "XGROUP DESTROY {} g"):
+        words = command.format(producer.keys.results(0)).split()
+        assert_refused(partial(consumer.read, *words), "consumer", f"use {words[0]}")
 
 
 def test_what_a_worker_does_beside_its_work(broker: Guarded) -> None:
@@ -353,6 +377,9 @@ ANYBODY |= {"command", "command|" + "count"}
 def test_no_user_may_anything_outside_its_keys(broker: Guarded, user: str) -> None:
     """Of all commands the server has: so neither FLUSHALL, CONFIG, KEYS, DEBUG nor SHUTDOWN."""
     found = {name for name in allowed(broker, user, "other:key") if not name.startswith("command|")}
+    if user == "consumer":  # reads with a look at its group's place in one step; it may no more in it
+        assert {"multi", "exec"} <= found
+        found -= {"multi", "exec"}
     assert found - {"time"} == ANYBODY - {"command|count"}
     assert ("time" in found) == (user not in ("consumer", "viewer"))
 
@@ -390,12 +417,15 @@ def test_only_a_producer_may_read_credentials(broker: Guarded, user: str, with_s
     assert allowed(broker, user, SECRETS) - keyless == set(with_secrets.split())
 
 
+GROUP_RIGHTS = "xreadgroup xack xautoclaim xgroup|create xgroup|delconsumer xinfo|stream xinfo|groups"
+
+
 @pytest.mark.parametrize(
     ("user", "with_results"),
     [
         ("producer", ""),
         ("worker", "eval evalsha xadd xtrim xlen memory|usage"),
-        ("consumer", "xread xrange xrevrange"),
+        ("consumer", f"xread xrange xrevrange {GROUP_RIGHTS}"),
         ("viewer", ""),
         ("operator", "eval_ro evalsha_ro xlen"),
         ("exporter", "eval_ro evalsha_ro xlen"),
@@ -452,7 +482,7 @@ def assert_refused(act: Callable[[], Any], user: str, action: str) -> None:
     ("user", "script", "keys"),
     [
         ("producer", "take", ["held:w", "held:orphans", "ready", "workers"]),
-        ("producer", "commit", ["held:w", "results", "rejects", "workers"]),
+        ("producer", "commit", ["held:w", "results", "rejects", "workers", "results-added"]),
         ("worker", "publish", ["ledger:cam", "frames:cam", "ready", "cameras", "unread:cam"]),
         ("worker", "begin", ["ledger:cam", "cameras"]),
         ("worker", "look", ["ledger:cam", "frames:cam", "unread:cam"]),

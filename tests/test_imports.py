@@ -58,6 +58,12 @@ def test_the_bus_needs_the_driver_and_no_more(tmp_path: Path) -> None:
     assert loaded_by(f"from facestream.bus import {modules}", tmp_path) == ["redis"]
 
 
+def test_the_client_needs_the_driver_and_no_more(tmp_path: Path) -> None:
+    assert loaded_by("import facestream", tmp_path) == []
+    everything = "from facestream import AsyncResultReader, Result, ResultReader, ResultsMissed"
+    assert loaded_by(everything, tmp_path) == ["redis"]
+
+
 def test_help_loads_nothing_heavy(tmp_path: Path) -> None:
     help_of_all = "from facestream.commands.app import build_app, run; status = run(build_app(), ['--help'])"
     loaded = set(loaded_by(help_of_all, tmp_path))

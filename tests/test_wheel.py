@@ -18,8 +18,10 @@ import pytest
 from packaging.requirements import Requirement
 
 from facestream.broker import EmbeddedBroker
+from facestream.bus.connection import Connection
 from support.portraits import PORTRAITS, weights
 from support.processes import Ended, assert_no_traceback, facestream
+from support.results import Studio
 from support.weights import _index_reachable as index_reachable
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -156,14 +158,20 @@ def test_the_client_requires_the_driver_and_msgpack(installed: Installed) -> Non
     assert {str(one.marker) for one in required if one.marker is not None} == {'extra == "all"'}
 
 
-def test_the_bus_works_without_the_rest(client_only: Installed, broker: EmbeddedBroker, prefix: str) -> None:
+def test_results_are_read_with_nothing_else(
+    client_only: Installed, broker: EmbeddedBroker, connection: Connection
+) -> None:
+    Studio(connection).shoot("lobby")
     program = (
-        "import sys; from facestream.bus.connection import Connection\n"
-        "print(Connection(sys.argv[1], prefix=sys.argv[2]).keys.partitions)"
+        "import sys; from facestream import ResultReader\n"
+        "reader = ResultReader(sys.argv[1], prefix=sys.argv[2], start='earliest', idle_seconds=0.1)\n"
+        "print([(result.camera, result.faces[0].gender.label) for result in reader])\n"
+        "print([name for name in ('numpy', 'cv2', 'typer', 'pydantic', 'rich') if name in sys.modules])"
     )
-    command = [str(client_only.bin / "python"), "-I", "-W", "error", "-c", program, broker.url, prefix]
+    arguments = [broker.url, connection.keys.prefix]
+    command = [str(client_only.bin / "python"), "-I", "-W", "error", "-c", program, *arguments]
     shown = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (shown.stdout, shown.stderr) == ("1\n", "")
+    assert (shown.stdout, shown.stderr) == ("[('lobby', 'female')]\n[]\n", "")
 
 
 @pytest.mark.parametrize("arguments", [(), ("--version",), ("run", "demo:")], ids=" ".join)

@@ -66,10 +66,15 @@ def open_unchecked(url: str, *, protocol: int = 2) -> redis.Redis:
 
 
 def _options(url: str, protocol: int) -> dict[str, Any]:
-    options = {
+    # Only the scripts are safe to repeat, and Connection does that.
+    return shared_options(url, protocol) | {"retry": Retry(NoBackoff(), 0)}
+
+
+def shared_options(url: str, protocol: int = 2) -> dict[str, Any]:
+    """How the driver is to speak, whether it waits for replies or awaits them."""
+    options: dict[str, Any] = {
         "socket_timeout": SOCKET_SECONDS,
         "socket_connect_timeout": SOCKET_SECONDS,
-        "retry": Retry(NoBackoff(), 0),  # only the scripts are safe to repeat, and Connection does that
         "protocol": protocol,
         "decode_responses": False,
     }

@@ -14,7 +14,18 @@ from facestream.redaction import redact
 
 _NOT_NOW = ("LOADING", "MASTERDOWN", "TRYAGAIN", "CLUSTERDOWN", "READONLY", "BUSY", "UNBLOCKED")
 _NOT_YOU = ("NOAUTH", "WRONGPASS", "DENIED")
+# What the driver raises over a reply of another shape than Redis gives.
+STRANGE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+_NO_GROUP, _HAS_GROUP = "NOGROUP", "BUSYGROUP"
 _NOT_THIS = ("NOPERM", "ACL failure in script", "The user executing the script")
+
+
+class GroupGone(BusUnavailable):
+    """The consumer group is not there: found it, or found it again."""
+
+
+class GroupExists(BusRefused):
+    """Somebody has founded the consumer group already."""
 
 
 @contextmanager
@@ -36,7 +47,7 @@ def translated(address: str, user: str = "default", action: str = "connect") -> 
             raise refusal from None
         raise BusUnavailable(f"no broker answers at {address} ({_reason(error)})") from None
     except driver.InvalidResponse as error:
-        raise BusRefused(_stranger(address, type(error).__name__)) from None
+        raise stranger(address, error) from None
     except driver.RedisError as error:
         if any(sign in str(error) for sign in _NOT_THIS):
             raise BusRefused(_forbidden(address, user, action, error)) from None
@@ -54,15 +65,18 @@ def first_contact(url: str, address: str, user: str = "default", action: str = "
             yield
     except BusUnavailable as error:
         raise tls.ask_why(url, address) or error from None
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        # The driver takes a reply of another shape than Redis gives no better than this.
-        raise BusRefused(_stranger(address, type(error).__name__)) from None
+    except STRANGE as error:
+        raise stranger(address, error) from None
 
 
 def _by_prefix(address: str, error: Exception) -> BusError:
     text = str(error)
     if text.startswith("OOM"):
         return BusFull(f"the broker at {address} is full: give it more maxmemory, or publish less")
+    if text.startswith(_NO_GROUP):
+        return GroupGone(f"the broker at {address} has no such group ({_reason(error)})")
+    if text.startswith(_HAS_GROUP):
+        return GroupExists(f"the broker at {address} has that group ({_reason(error)})")
     if text.startswith(_NOT_NOW):
         return BusUnavailable(f"the broker at {address} is not ready ({_reason(error)})")
     if text.startswith(_NOT_YOU):
@@ -86,8 +100,9 @@ def _forbidden(address: str, user: str, action: str, error: Exception) -> str:
     )
 
 
-def _stranger(address: str, why: str) -> str:
-    return f"what answers at {address} is no Redis or Valkey server ({why}): check the address"
+def stranger(address: str, error: Exception) -> BusRefused:
+    why = type(error).__name__
+    return BusRefused(f"what answers at {address} is no Redis or Valkey server ({why}): check the address")
 
 
 def _reason(error: Exception) -> str:

@@ -79,5 +79,9 @@ class Keys:
     def results(self, partition: int) -> str:
         return self.base(partition) + "results"
 
+    def results_added(self, partition: int) -> str:
+        """How many results there ever were: the newest one's number."""
+        return self.base(partition) + "results-added"
+
     def rejects(self, partition: int) -> str:
         return self.base(partition) + "rejects"

@@ -7,10 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from facestream.bus.connection import CLUSTER_PARTITIONS, Connection
+from facestream.bus.agreement import agreement
+from facestream.bus.connection import Connection
 from facestream.bus.taker import LAPSE_SECONDS
-from facestream.contract import VERSION
-from facestream.errors import BusRefused
 
 CAMERAS_A_LOOK = 50
 _WORKER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}")
@@ -33,21 +32,7 @@ class Observer(Connection):
 
     def _agree(self, meta: str, partitions: int | None) -> tuple[str, int]:
         raw = cast(dict[bytes, bytes], self._client.hgetall(meta))
-        if not raw:
-            return "", partitions or (CLUSTER_PARTITIONS if self.is_cluster else 1)
-        known = {name.decode(errors="replace"): value.decode(errors="replace") for name, value in raw.items()}
-        contract, agreed = known.get("contract", "?"), known.get("partitions", "?")
-        if contract != str(VERSION):
-            raise BusRefused(
-                f"the broker at {self.address} carries contract version {contract}, "
-                f"this is version {VERSION}: run the same release everywhere"
-            )
-        if not agreed.isdecimal() or partitions not in (None, int(agreed)):
-            raise BusRefused(
-                f"the broker at {self.address} has {agreed} partitions, not {partitions or 1}: "
-                "leave the number out, or use an empty broker"
-            )
-        return known.get("incarnation", "?"), int(agreed)
+        return agreement(raw, self.address, partitions, is_cluster=self.is_cluster)
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,7 +114,7 @@ class Taker:
             self._connection.call(
                 "commit",
                 [keys.held(partition, self.worker), keys.results(partition), keys.rejects(partition)]
-                + [keys.workers(partition)],
+                + [keys.workers(partition), keys.results_added(partition)],
                 arguments,
             )
         )

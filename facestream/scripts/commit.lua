@@ -1,8 +1,8 @@
 -- Ends a batch of frames: each as one result or one counted drop, whoever commits it first.
--- KEYS held, results, rejects, workers
+-- KEYS held, results, rejects, workers, results-added
 -- ARGV prefix, worker, rejects kept, then of each frame: camera, entry id, drop reason ('' for a result), payload, held_us
 -- -> how many of them ended here
-local held, results, rejects, workers = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local held, results, rejects, workers, added = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local prefix, worker, rejects_kept = ARGV[1], ARGV[2], ARGV[3]
 local AGE_BOUNDS_MS = {5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000}
 
@@ -25,13 +25,22 @@ local function count_age(camera, id, held_us)
   count(camera, 'age_sum_ms', math.max(0, math.floor(age_ms + 0.5)))
 end
 
+-- The second half of a result's id is its number among all results of the partition: whoever finds the next
+-- one missing knows how many were trimmed. Where the clock went back, the broker's own id goes on counting.
+local function publish(payload)
+  local id = whole(now) .. '-' .. redis.call('INCR', added)
+  if not attempt(redis.call, 'XADD', results, id, 'r', payload) then
+    redis.call('XADD', results, '*', 'r', payload)
+  end
+end
+
 local ended = 0
 for i = 4, #ARGV, 5 do
   local camera, id, reason, payload, held_us = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], tonumber(ARGV[i + 4])
   if settle(prefix .. 'frames:' .. camera, id) then
     ended = ended + 1
     if reason == '' then
-      redis.call('XADD', results, '*', 'r', payload)
+      publish(payload)
       count(camera, 'results', 1)
       count_age(camera, id, held_us)
     else
