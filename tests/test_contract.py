@@ -513,6 +513,7 @@ def test_the_document_tells_every_key(connection: Connection) -> None:
         keys.unread("<camera>"),
         keys.ledger("<camera>"),
         keys.watch("<camera>"),
+        keys.record("<camera>"),
         keys.tap("<camera>"),
         keys.held(0, "<worker>"),
     }
