@@ -41,6 +41,7 @@ class Settings(BaseSettings):
     results_bytes: Annotated[int, Field(ge=MIB)] = 64 * MIB
     broker_bytes: Annotated[int, Field(ge=16 * MIB)] = 512 * MIB
 
+    metrics_host: Annotated[str, Field(min_length=1, max_length=253)] = "127.0.0.1"
     weights: Path | None = None
     catalogue: Path | None = None
     debug: bool = False

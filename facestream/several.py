@@ -30,7 +30,8 @@ def run_several(
     """
     restarts, health = RestartCounter(), Health()
     if metrics_port is not None:
-        serve_metrics(restarts.registry, _port(metrics_port, len(commands)), health=health)
+        host = environment.get("FACESTREAM_METRICS_HOST", "127.0.0.1")
+        serve_metrics(restarts.registry, _port(metrics_port, len(commands)), host, health=health)
     with stop_on_signals() as stop, Supervisor(_say, environment, on_restart=restarts.count) as children:
         if follow_stdin:
             end_with_owner(stop, grace_seconds)

@@ -16,6 +16,7 @@ import pytest
 
 from facestream import ResultReader
 from facestream.audit import audit
+from facestream.bus.addresses import announce, read_addresses
 from facestream.bus.connection import Connection
 from facestream.bus.ledger import settle
 from facestream.bus.overview import Observer, read_overview, read_standings
@@ -135,6 +136,9 @@ def test_what_a_worker_does_beside_its_work(broker: Guarded) -> None:
     worker = bus.worker(connection)
     assert worker.sweep() == 1
     broker.admin.xdel(connection.keys.frames(lost.camera.decode()), lost.entry)
+    announce(connection, "w", "127.0.0.1:9100")
+    announce(connection, "gone", "127.0.0.1:9101")
+    announce(connection, "w", "127.0.0.1:9100")
     while taken := worker.take(4, 0.01):
         worker.commit([bus.result_of(delivery) for delivery in taken])
     connection.call("requeue", [connection.keys.ready(0)], ["cam"])
@@ -147,6 +151,7 @@ def test_what_a_worker_does_beside_its_work(broker: Guarded) -> None:
     assert tidy.sweep() == 1
     assert tidy.commit([bus.result_of(*bus.take(tidy))]) == 1
     admin.close()
+    assert read_addresses(broker.observer("operator"), {"w", "gone"}) == {"w": "127.0.0.1:9100"}
     assert broker.refused() == []
     ledger = bus.assert_closes(broker.observer("operator"))
     assert (ledger.published, ledger.in_flight) == (6, 0)
@@ -323,7 +328,9 @@ def test_all_of_it_in_a_cluster(cluster_url: str, protocol: int) -> None:
     results = tail_results(Observer(url("consumer"), protocol=protocol))
     for number in range(4):
         bus.publish(bus.begin(producer, f"cam-{protocol}-{number}"), 2)
-    worker = bus.worker(Connection(url("worker"), protocol=protocol))
+    hands = Connection(url("worker"), protocol=protocol)
+    worker = bus.worker(hands)
+    announce(hands, "w", "127.0.0.1:9100")
     ended = 0
     while taken := worker.take(2, 0.2):
         ended += worker.commit([bus.result_of(delivery) for delivery in taken])
@@ -334,6 +341,8 @@ def test_all_of_it_in_a_cluster(cluster_url: str, protocol: int) -> None:
         observer = Observer(url(user), protocol=protocol)
         assert audit(observer).closes
         assert read_overview(observer).in_hand == {}
+        if user == "operator":
+            assert read_addresses(observer, {"w"}) == {"w": "127.0.0.1:9100"}
 
 
 # What each may not

@@ -84,7 +84,7 @@ def test_ps_says_who_holds_what(connection: Connection, facestream: Facestream) 
     found = json.loads(facestream("ps", "--json")[1])
     [producer] = found["producers"]
     assert (producer["state"], producer["cameras"]) == ("alive", ["gate"])
-    assert found["workers"] == [{"name": "worker-1", "state": "alive", "frames_in_hand": 2}]
+    assert found["workers"] == [{"name": "worker-1", "state": "alive", "frames_in_hand": 2, "metrics": None}]
 
     taker.leave()
     [nobody] = json.loads(facestream("ps", "--json")[1])["workers"]

@@ -30,6 +30,7 @@ class Keys:
         self.prefix, self.partitions = prefix, partitions
         self.meta = f"{prefix}:meta"
         self._bases = [f"{prefix}:{{{partition_tag(p, partitions)}}}:" for p in range(partitions)]
+        self.about = self._bases[0] + "about"
 
     def partition(self, camera: str) -> int:
         return crc32(camera.encode()) % self.partitions

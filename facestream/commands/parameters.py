@@ -15,4 +15,10 @@ Redis = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 Engine = Annotated[str, typer.Option(help="Inference engine: onnxruntime or opencv.")]
 MetricsPort = Annotated[int | None, typer.Option(help="Serve Prometheus metrics on this port of 127.0.0.1.")]
+MetricsHost = Annotated[
+    str | None,
+    typer.Option(
+        help="Serve them on this address: one of this machine's, or 0.0.0.0; 127.0.0.1 unless given."
+    ),
+]
 FollowStdin = Annotated[bool, typer.Option("--follow-stdin", hidden=True)]

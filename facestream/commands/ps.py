@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import contextlib
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from facestream.commands.parameters import AsJson, Redis
+from facestream.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from facestream.bus.connection import Connection
 
 HELP = """List the producers and workers of a broker, and what each of them holds.
 
+Workers that serve metrics say where, and --prometheus-sd writes that as the file Prometheus discovers them
+from (file_sd_configs). An address of a machine's own loopback is left out on every other machine: start
+workers with --metrics-host to have them scraped from elsewhere.
+
 Example:  facestream ps --redis redis://broker:6379/0
+
+Example:  facestream ps --prometheus-sd /etc/prometheus/facestream-workers.json --every 15
 """
 
 
@@ -24,6 +34,13 @@ def register(app: typer.Typer) -> None:
 def ps(
     redis: Redis = None,
     as_json: AsJson = False,
+    prometheus_sd: Annotated[
+        str | None,
+        typer.Option(help="Write the workers' metrics addresses here for Prometheus; - for stdout."),
+    ] = None,
+    every: Annotated[
+        float | None, typer.Option(help="With --prometheus-sd, again every so many seconds.", min=1)
+    ] = None,
 ) -> None:
     import json
 
@@ -32,13 +49,51 @@ def ps(
     from facestream.settings import load_settings
 
     settings = load_settings(redis=redis)
-    connection = Observer(require_redis(settings), prefix=settings.prefix, partitions=settings.partitions)
-    found = {"producers": list_producers(connection), "workers": list_workers(connection)}
-    connection.close()
+    if every and prometheus_sd is None:
+        raise UsageError("--every goes with --prometheus-sd: say which file to write")
+    url = require_redis(settings)
+
+    def connect() -> Observer:
+        return Observer(url, prefix=settings.prefix, partitions=settings.partitions)
+
+    if prometheus_sd is not None:
+        _tell_prometheus(connect, prometheus_sd, every)
+        return
+    with contextlib.closing(connect()) as connection:
+        found = {"producers": list_producers(connection), "workers": list_workers(connection)}
     if as_json:
         typer.echo(json.dumps(found))
     else:
         _show(found)
+
+
+def _tell_prometheus(connect: Callable[[], Connection], where: str, every_seconds: float | None) -> None:
+    """Write the file; again and again if asked. While the broker is away what it said last stays."""
+    from facestream.bus.addresses import read_addresses
+    from facestream.bus.overview import read_overview
+    from facestream.errors import BusUnavailable
+    from facestream.prometheus_targets import targets_of, write_targets
+    from facestream.signals import stop_on_signals
+
+    def write() -> None:
+        with contextlib.closing(connect()) as connection:
+            alive = read_overview(connection).alive
+            write_targets(targets_of(read_addresses(connection, alive)), where)
+
+    write()
+    if every_seconds is None:
+        return
+    trouble = ""
+    with stop_on_signals() as stop:
+        while not stop.wait(every_seconds):
+            try:
+                write()
+                said = ""
+            except BusUnavailable as error:
+                said = str(error)
+            if said != trouble:
+                typer.echo(f"facestream: {said or 'the broker is back'}", err=True)
+            trouble = said
 
 
 def list_producers(connection: Connection) -> list[dict[str, Any]]:
@@ -57,15 +112,23 @@ def list_producers(connection: Connection) -> list[dict[str, Any]]:
 
 
 def list_workers(connection: Connection) -> list[dict[str, Any]]:
+    from facestream.bus.addresses import read_addresses
     from facestream.bus.overview import read_overview
 
     overview = read_overview(connection)
-    workers = [
-        {"name": name, "state": "alive" if name in overview.alive else "lost", "frames_in_hand": held}
+    addresses = read_addresses(connection, overview.in_hand)
+    workers: list[dict[str, Any]] = [
+        {
+            "name": name,
+            "state": "alive" if name in overview.alive else "lost",
+            "frames_in_hand": held,
+            "metrics": addresses.get(name),
+        }
         for name, held in sorted(overview.in_hand.items())
     ]
     if overview.orphans:
-        workers.append({"name": "(nobody)", "state": "waiting", "frames_in_hand": overview.orphans})
+        nobody = {"name": "(nobody)", "state": "waiting", "frames_in_hand": overview.orphans}
+        workers.append(nobody | {"metrics": None})
     return workers
 
 
@@ -73,11 +136,19 @@ def _show(found: dict[str, list[dict[str, Any]]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("process", "name", "state", "holds", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table = Table(
+        "process", "name", "state", "holds", "metrics", box=None, pad_edge=False, padding=(0, 2, 0, 0)
+    )
     for producer in found["producers"]:
-        table.add_row("producer", producer["name"], producer["state"], ", ".join(producer["cameras"]))
+        table.add_row("producer", producer["name"], producer["state"], ", ".join(producer["cameras"]), "")
     for worker in found["workers"]:
-        table.add_row("worker", worker["name"], worker["state"], f"{worker['frames_in_hand']} frames")
+        table.add_row(
+            "worker",
+            worker["name"],
+            worker["state"],
+            f"{worker['frames_in_hand']} frames",
+            worker["metrics"] or "",
+        )
     if table.row_count:
         Console().print(table)
     else:

@@ -76,7 +76,8 @@ class Runner:
         self._events: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         restarts, self._health = RestartCounter(), Health()
         if plan.metrics_port is not None:
-            serve_metrics(restarts.registry, plan.metrics_port + plan.workers + 1, health=self._health)
+            port = plan.metrics_port + plan.workers + 1
+            serve_metrics(restarts.registry, port, settings.metrics_host, health=self._health)
         self._children = Supervisor(
             progress.say, _environment(settings, url), give_up_after=GIVE_UP_AFTER, on_restart=restarts.count
         )

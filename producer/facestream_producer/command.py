@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from facestream.commands.parameters import FollowStdin, Redis
+from facestream.commands.parameters import FollowStdin, MetricsHost, Redis
 from facestream.errors import UsageError
 
 if TYPE_CHECKING:
@@ -84,6 +84,7 @@ def producer(
             max=65535,
         ),
     ] = None,
+    metrics_host: MetricsHost = None,
     follow_stdin: FollowStdin = False,
 ) -> int:
     from facestream.commands.options import parse_attributes
@@ -92,7 +93,7 @@ def producer(
     from facestream_producer.capture import Shape
     from facestream_producer.registered import run_processes
 
-    settings = load_settings(redis=redis, max_side=max_side)
+    settings = load_settings(redis=redis, max_side=max_side, metrics_host=metrics_host)
     if (loop or fps) and not realtime:
         raise UsageError("--loop and --fps go with --realtime: without it every frame of a file is sent once")
     if sources and processes:
@@ -156,7 +157,7 @@ def _run_here(
         )
         registry, health = CollectorRegistry(), Health(LACKING_AT_START)
         if metrics_port is not None:
-            serve_metrics(registry, metrics_port, health=health)
+            serve_metrics(registry, metrics_port, settings.metrics_host, health=health)
         metrics = Several(PrometheusHooks(registry), VitalSigns(health))
         if sources:
             failed = _carry_sources(sources, camera, connection, shape, metrics, settings, how, stop)

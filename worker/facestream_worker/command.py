@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from facestream.commands.parameters import Engine, FollowStdin, Redis
+from facestream.commands.parameters import Engine, FollowStdin, MetricsHost, Redis
 
 if TYPE_CHECKING:
     from facestream.settings import Settings
@@ -45,12 +45,13 @@ def worker(
             max=65535,
         ),
     ] = None,
+    metrics_host: MetricsHost = None,
     follow_stdin: FollowStdin = False,
 ) -> int:
     from facestream.commands.options import parse_attributes, require_redis
     from facestream.settings import load_settings
 
-    settings = load_settings(redis=redis, batch=batch, grace_seconds=grace)
+    settings = load_settings(redis=redis, batch=batch, grace_seconds=grace, metrics_host=metrics_host)
     roles = parse_attributes(attributes)
     if workers > 1:
         return _run_several(settings, workers, attributes, engine, metrics_port, follow_stdin)
@@ -77,6 +78,7 @@ def _run_one(
     from facestream.metrics import serve_metrics
     from facestream.signals import end_with_owner, stop_on_signals
     from facestream.vitals import Health
+    from facestream_worker.announcing import Announcing, address_of
     from facestream_worker.hooks import Hooks
     from facestream_worker.leaving import leave_after
     from facestream_worker.loop import run
@@ -92,17 +94,16 @@ def _run_one(
         connection = Connection(
             require_redis(settings), prefix=settings.prefix, partitions=settings.partitions
         )
+        name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
         registry, health = CollectorRegistry(), Health(LACKING_AT_START)
+        notices = Notices(name, sys.stderr, greets=not follow_stdin)
+        hooks: list[Hooks] = [PrometheusHooks(registry, name), notices, VitalSigns(health)]
         if metrics_port is not None:
-            serve_metrics(registry, metrics_port, health=health)
+            port = serve_metrics(registry, metrics_port, settings.metrics_host, health=health)
+            address = address_of(settings.metrics_host, port)
+            hooks.append(Announcing(connection, name, address, notices.say))
         analyser = _load(settings, roles, engine)
         health.have("models")
-        name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
-        hooks: list[Hooks] = [
-            PrometheusHooks(registry, name),
-            Notices(name, sys.stderr, greets=not follow_stdin),
-        ]
-        hooks.append(VitalSigns(health))
         if follow_stdin:
             hooks.append(SignOfLife(sys.stdout))
         taker = Taker(connection, name, Retention(settings.results_keep_seconds, settings.results_bytes))

@@ -33,17 +33,17 @@ class Notices(Hooks):
 
     def joined(self, broker_forgot: bool) -> None:
         if self._is_lost:
-            self._say("the broker is back" + (", without its data" if broker_forgot else ""))
+            self.say("the broker is back" + (", without its data" if broker_forgot else ""))
         elif not self._has_greeted:
-            self._say("ready for frames")
+            self.say("ready for frames")
         self._is_lost, self._has_greeted = False, True
 
     def adopted(self, frames: int) -> None:
-        self._say(f"adopted {frames} frame{'s' if frames > 1 else ''} of a worker that died")
+        self.say(f"adopted {frames} frame{'s' if frames > 1 else ''} of a worker that died")
 
     def bus_lost(self, error: BusError) -> None:
         if not self._is_lost:
-            self._say(f"{error}; waiting for it")
+            self.say(f"{error}; waiting for it")
         self._is_lost = True
 
     def settled(self, settled: Settled, commit_seconds: float, ended: int) -> None:
@@ -54,10 +54,11 @@ class Notices(Hooks):
             if time.monotonic() - self._said_at >= QUIET_SECONDS:
                 counted = f" ({self._unsaid} refused)" if self._unsaid > 1 else ""
                 camera = _shown(outcome.delivery.camera)
-                self._say(f"refused a frame of {camera}: {outcome.reason.value}{counted}")
+                self.say(f"refused a frame of {camera}: {outcome.reason.value}{counted}")
                 self._unsaid, self._said_at = 0, time.monotonic()
 
-    def _say(self, text: str) -> None:
+    def say(self, text: str) -> None:
+        """One line, with this worker's name before it."""
         print(f"worker {self._worker}: {text}", file=self._stream, flush=True)
 
 
