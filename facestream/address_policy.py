@@ -28,14 +28,18 @@ _THIS_NETWORK = ipaddress.ip_network("0.0.0.0/8")
 
 @dataclass(frozen=True, slots=True)
 class AddressPolicy:
-    """`folders`: below these a camera may be a file. `allow_loopback`: also this machine's own services."""
+    """`folders`: below these a camera may be a file. `allow_loopback`: also this machine's own services.
+
+    `camera_ca`: over TLS only whom an authority in this file has certified; None: whoever answers.
+    """
 
     folders: tuple[Path, ...] = ()
     allow_loopback: bool = False
+    camera_ca: Path | None = None
 
     @classmethod
     def of(cls, settings: Settings) -> AddressPolicy:
-        return cls(settings.source_folder_paths, settings.allow_loopback_cameras)
+        return cls(settings.source_folder_paths, settings.allow_loopback_cameras, settings.camera_ca)
 
     def check_host(self, host: str) -> None:
         """Raises UsageError for a host that is this machine by its name or number; asks no name server."""

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, FilePath, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from facestream.errors import SettingsError
@@ -27,6 +27,7 @@ class Settings(BaseSettings):
     state_redis: SecretStr | None = None
     source_folders: str | None = None
     allow_loopback_cameras: bool = False
+    camera_ca: FilePath | None = None
 
     depth: Annotated[int, Field(ge=1, le=1024)] | None = None
     max_age_ms: Annotated[int, Field(ge=1)] = 1000

@@ -21,12 +21,8 @@ from facestream.address_policy import AddressPolicy
 from facestream.camera_state import CameraState
 from facestream.camera_url import CameraUrl
 from facestream.errors import SourceError, SourceUnreadable
-from facestream_producer.connecting import (
-    CameraNotFound,
-    CameraUnauthorized,
-    CameraUnreachable,
-    connect,
-)
+from facestream_producer.camera_errors import CameraNotFound, CameraUnauthorized, CameraUnreachable
+from facestream_producer.connecting import connect
 from facestream_producer.live import LiveSource
 from support.clips import make_clip, make_sound
 from support.ports import free_port
@@ -305,19 +301,3 @@ def test_a_host_that_leads_to_this_machine_is_refused_before_anything_is_sent(ho
         assert "secret" not in str(refused.value)
         with pytest.raises(BlockingIOError):
             bystander.accept()
-
-
-class _AnyHost(AddressPolicy):
-    """Finds no fault with a host of this machine, which is all there is here, and allows no loopback."""
-
-    def check_resolved(self, host: str) -> list[str]:
-        return [host]
-
-
-def test_a_playlist_is_read_only_where_any_address_may_be_asked(segments: dict[str, bytes]) -> None:
-    """It could name whatever listens on this machine, and FFmpeg would go there."""
-    with web_camera(WebCamera(files=segments)) as serving:
-        address = url(f"{serving.url}/live.m3u8")
-        with pytest.raises(SourceUnreadable, match="is not read from a camera"):
-            connect(address, policy=_AnyHost())
-        connect(address, policy=AddressPolicy(allow_loopback=True)).close()

@@ -16,17 +16,15 @@ from facestream.backoff import Backoff
 from facestream.camera_state import CameraState, State
 from facestream.contract import SourceDrop
 from facestream.errors import SourceError
-from facestream_producer.connecting import (
-    OPEN_SECONDS,
+from facestream_producer.camera_errors import (
     Address,
     CameraNotFound,
+    CameraStalled,
     CameraUnauthorized,
-    Connection,
-    Transport,
-    connect,
     ended,
     explain,
 )
+from facestream_producer.connecting import OPEN_SECONDS, Connection, Transport, connect
 from facestream_producer.lag import Lag
 from facestream_producer.motion import MotionGate
 from facestream_producer.pacing import Pacer, RealTime
@@ -47,10 +45,6 @@ _STOP_POLL_SECONDS = 0.25
 _READ_SHARE = 0.9
 _Packets: TypeAlias = Generator[VideoPacket, None, None]
 _WITHOUT_TIMES = ("mpjpeg", "mjpeg", "h264", "hevc")
-
-
-class CameraStalled(SourceError):
-    """Connected, and no picture comes."""
 
 
 class LiveSource:
@@ -207,7 +201,7 @@ class LiveSource:
         finally:
             packets.close()
         if failure is not None:
-            raise failure
+            raise connection.failure or failure
 
     def _silent(self) -> CameraStalled:
         return CameraStalled(f"{self._url} is connected, but sends nothing any more")

@@ -12,8 +12,10 @@ from typing import Any
 
 from av.error import ExitError, FFmpegError
 
+from facestream.address_policy import AddressPolicy
 from facestream.errors import SourceBroken, SourceError
-from facestream_producer.connecting import Address, Connection, Transport, connect, ended, explain
+from facestream_producer.camera_errors import Address, ended, explain
+from facestream_producer.connecting import Connection, Transport, connect
 from facestream_producer.packets import VideoPacket
 from facestream_producer.sender_clock import sender_us
 from facestream_producer.source import MICROSECONDS, Clock, now_us
@@ -66,10 +68,16 @@ class _Seen:
     key: bool
 
 
-def probe(url: Address, *, seconds: float = SECONDS, transport: Transport = "tcp") -> Probe:
+def probe(
+    url: Address,
+    *,
+    policy: AddressPolicy | None = None,
+    seconds: float = SECONDS,
+    transport: Transport = "tcp",
+) -> Probe:
     """Connect, and watch for so many seconds; raises SourceError when there is nothing to be seen."""
-    began = time.monotonic()
-    with closing(connect(url, transport=transport, read_seconds=max(3.0, seconds))) as connection:
+    began, patience = time.monotonic(), max(3.0, seconds)
+    with closing(connect(url, policy=policy, transport=transport, read_seconds=patience)) as connection:
         return _Watch(connection, began).report(seconds, transport)
 
 
@@ -113,7 +121,7 @@ class _Watch:
         except FFmpegError as error:
             failure = explain(error, self._connection.url)
         if failure is not None and self._size is None:
-            raise failure
+            raise self._connection.failure or failure
 
     def _note(self, packet: VideoPacket) -> None:
         pts_us = None

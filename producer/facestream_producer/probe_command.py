@@ -11,6 +11,10 @@ import typer
 from facestream.commands.cameras_options import Url, UrlEnv, UrlFile
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from facestream.address_policy import AddressPolicy
+    from facestream.camera_url import CameraUrl
     from facestream_producer.probe import Probe
 
 HELP = """Look at a camera for some seconds, and say what it sends and how to attach it.
@@ -42,6 +46,7 @@ def probe_command(
     from facestream.address_policy import AddressPolicy
     from facestream.commands.cameras_options import read_url
     from facestream.errors import UsageError
+    from facestream.settings import load_settings
     from facestream_producer.probe import probe
 
     # Whoever types this is on this machine already: its own services are no secret from him.
@@ -49,11 +54,25 @@ def probe_command(
     assert address is not None
     if not address.is_network:
         raise UsageError("probe looks at cameras on a network: give it rtsp://, http:// or their like")
-    found = probe(address, seconds=seconds, transport=transport)
+    policy = _policy_for(address, load_settings().camera_ca)
+    found = probe(address, policy=policy, seconds=seconds, transport=transport)
     if as_json or not sys.stdout.isatty():
         typer.echo(json.dumps(found.to_map()))
     else:
         _print(found)
+
+
+def _policy_for(address: CameraUrl, camera_ca: Path | None) -> AddressPolicy:
+    """A camera elsewhere may not lead us to this machine by what its playlist names."""
+    from facestream.address_policy import AddressPolicy
+    from facestream.errors import UsageError
+
+    policy = AddressPolicy(camera_ca=camera_ca)
+    try:
+        policy.check_resolved(address.host or "")
+    except UsageError:
+        return AddressPolicy(allow_loopback=True, camera_ca=camera_ca)
+    return policy
 
 
 def _print(found: Probe) -> None:
