@@ -16,14 +16,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench import broker, bus, codec, memory, startup, worker
+from bench import broker, bus, codec, memory, reference, startup, worker
 from bench.bench import OUT, ROOT, Bench, one_line_on_error, open_console
 from bench.report import Report, machine_markdown
 from facestream.errors import UsageError
 
 BENCHES: dict[str, Bench] = {
     each.name: each
-    for each in (worker.BENCH, memory.BENCH, startup.BENCH, bus.BENCH, broker.BENCH, codec.BENCH)
+    for each in (worker.BENCH, reference.BENCH, memory.BENCH, startup.BENCH, bus.BENCH, broker.BENCH, codec.BENCH)
 }
 ACCURACY = "accuracy"
 ACCURACY_LIMIT = 200

@@ -48,7 +48,8 @@ def main() -> int:
     report: dict[str, Any] = {
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "models": analyser.models,
-        "engine": options.engine,
+        "engine": analyser.engine,
+        "engine_reason": analyser.engine_reason,
         "limit": options.limit,
     }
     for name, measure, place in (
@@ -239,7 +240,7 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data", help="labelled data")
     parser.add_argument("--limit", type=int, help="at most so many pictures and frames of each kind")
-    parser.add_argument("--engine", default="onnxruntime", help="onnxruntime or opencv")
+    parser.add_argument("--engine", default="auto", help="see facestream worker --help")
     parser.add_argument("--out", type=Path, default=ROOT / "bench" / "out" / "accuracy.json")
     return parser.parse_args()
 

@@ -127,7 +127,8 @@ class Report:
 
     def to_markdown(self) -> str:
         """The command, the day and the load, the figures and the tables, ready to stand in a document."""
-        lines = [f"`{self.command}`, {self.measured_at[:10]}, load {self.machine['load_average']}", ""]
+        on = f"{self.machine['processor']}, load {self.machine['load_average']}"
+        lines = [f"`{self.command}`, {self.measured_at[:10]}, {on}", ""]
         figures = [
             (figure.label, figure.shown, figure.goal.text if figure.goal else "", figure.verdict)
             for figure in self.figures

@@ -35,7 +35,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--source", default=DEMO, help="a clip, a folder of pictures or demo:")
     parser.add_argument("--max-side", type=positive, default=640, help="longer side of a frame, in pixels")
     parser.add_argument("--attributes", default="gender", help="none, gender or gender,age")
-    parser.add_argument("--engine", default="onnxruntime", help="onnxruntime or opencv")
+    parser.add_argument("--engine", default="auto", help="see facestream worker --help")
     parser.add_argument("--frames", type=positive, default=60, help="frames of a round, at most")
     parser.add_argument(
         "--label-frames", type=positive, help="frames of the clip with known genders; all unless given"

@@ -13,6 +13,7 @@ from facestream.errors import CatalogueError, ImageError, ModelMissing, UsageErr
 from facestream_models import Analyser, Estimates, Faces, Labels
 from facestream_models.stages import Stages
 from facestream_models.store import WeightsStore
+from support.engines import require_here
 from support.portraits import NAMES, make_analyser, mirrored, portrait, scene, weights
 
 EVERY = ("gender", "age")
@@ -80,13 +81,17 @@ def test_a_batch_gives_what_its_pictures_give_alone(analyser: Analyser) -> None:
         assert_same(faces, analyser(image))
 
 
+@pytest.mark.parametrize("engine", ["opencv", "openvino", "cuda"])
 @pytest.mark.parametrize("flip", [False, True])
 @pytest.mark.parametrize("name", [*NAMES, "scene"])
-def test_both_engines_give_the_same_answers(analyser: Analyser, name: str, flip: bool) -> None:
+def test_engines_in_float32_give_the_same_answers(
+    analyser: Analyser, name: str, flip: bool, engine: str
+) -> None:
+    require_here(engine)
     image = scene() if name == "scene" else portrait(name)
     image = mirrored(image) if flip else image
 
-    first, second = analyser(image), make_analyser(EVERY, "opencv")(image)
+    first, second = analyser(image), make_analyser(EVERY, engine)(image)
 
     assert len(first) == len(second) >= 1
     np.testing.assert_allclose(first.boxes, second.boxes, atol=0.1)
@@ -272,5 +277,5 @@ def test_missing_weights_are_refused_with_the_command_that_gets_them(tmp_path: P
 def test_roles_and_engines_that_do_not_exist_are_refused() -> None:
     with pytest.raises(CatalogueError, match="no model has the role 'gendre': did you mean 'gender'"):
         Analyser(("gendre",), weights=weights())
-    with pytest.raises(UsageError, match="choose onnxruntime or opencv"):
+    with pytest.raises(UsageError, match="choose auto, openvino-bf16 or"):
         make_analyser(engine="tensorflow")

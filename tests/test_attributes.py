@@ -13,8 +13,9 @@ from facestream.errors import ModelError
 from facestream_models import Analyser, Estimates, Labels
 from facestream_models.attributes import CHIPS_PER_RUN, Classifier
 from facestream_models.catalogue import Model, load_catalogue
-from facestream_models.engine import ENGINES, open_session
+from facestream_models.engine import open_session
 from facestream_models.model import Input, Output
+from support.engines import every_engine, opened, tolerance
 from support.networks import constant_network, sha256_of, tint_network
 from support.portraits import mirrored, portrait, weights
 
@@ -51,19 +52,19 @@ def labels_of(classifier: Classifier, chips: np.ndarray) -> Labels:
     return answer
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@every_engine
 @pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
 @pytest.mark.parametrize("channels", ["BGR", "RGB"])
 def test_channels_enter_in_the_order_and_layout_of_the_catalogue(
     engine: str, layout: str, channels: str, tmp_path: Path
 ) -> None:
-    session = open_session(tint_network(tmp_path / "tint.onnx", layout=layout), engine)
+    session = opened(tint_network(tmp_path / "tint.onnx", layout=layout), engine)
     classifier = Classifier(tint_model(layout=layout, channels=channels), session)
 
     answer = labels_of(classifier, chips_of((250, 20, 10), (20, 250, 10), (10, 20, 250)))
 
     assert answer.labels == (TINTS if channels == "BGR" else TINTS[::-1])
-    np.testing.assert_allclose(answer.scores, 250 / 255, rtol=1e-5)
+    np.testing.assert_allclose(answer.scores, 250 / 255, rtol=tolerance(engine))
 
 
 def test_mean_and_scale_go_with_their_channels(tmp_path: Path) -> None:
@@ -77,16 +78,16 @@ def test_mean_and_scale_go_with_their_channels(tmp_path: Path) -> None:
     np.testing.assert_allclose(answer.scores, (0.4, 0.2, 0.1), rtol=1e-5)
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@every_engine
 @pytest.mark.parametrize("batch", ["n", 1, 3])
 def test_many_chips_go_in_runs_the_network_takes(engine: str, batch: int | str, tmp_path: Path) -> None:
-    session = open_session(tint_network(tmp_path / "tint.onnx", batch=batch), engine)
+    session = opened(tint_network(tmp_path / "tint.onnx", batch=batch), engine)
     shades = np.arange(2 * CHIPS_PER_RUN + 3) * 4 % 200 + 20
 
     answer = labels_of(Classifier(tint_model(), session), chips_of(*[(0, int(shade), 0) for shade in shades]))
 
     assert answer.labels == ("green",) * len(shades)
-    np.testing.assert_allclose(answer.scores, shades / 255, rtol=1e-5)
+    np.testing.assert_allclose(answer.scores, shades / 255, rtol=tolerance(engine))
 
 
 def test_uncertain_and_unfit_faces_are_unknown_with_their_score(tmp_path: Path) -> None:
@@ -143,9 +144,9 @@ def test_no_chips_have_an_empty_answer(tmp_path: Path) -> None:
     assert len(classifier.classify(np.empty((0, 16, 24, 3), np.uint8), certain(0))) == 0
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@every_engine
 def test_a_network_that_does_not_fit_the_catalogue_is_refused_at_once(engine: str, tmp_path: Path) -> None:
-    session = open_session(tint_network(tmp_path / "tint.onnx"), engine)
+    session = opened(tint_network(tmp_path / "tint.onnx"), engine)
     two_labels = replace(tint_model(), output=Output("labels", labels=("yes", "no")))
 
     with pytest.raises(

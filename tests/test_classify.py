@@ -20,7 +20,7 @@ from facestream_models.store import WeightsStore
 from support.pictures import KINDS, as_pillow, encoded, picture_bytes, turned_bytes
 from support.weights_server import Behaviour, serving
 
-PORTRAITS = Path(str(files("facestream_producer"))) / "portraits"
+PORTRAITS = Path(str(files("facestream_models"))) / "portraits"
 ASTRONAUT, LUIS = PORTRAITS / "astronaut.png", PORTRAITS / "luispedro.jpg"
 FIELDS = set(ResultMap.__annotations__)
 

@@ -13,7 +13,7 @@ import sys
 from importlib.resources import files
 from pathlib import Path
 
-PORTRAITS = Path(str(files("facestream_producer"))) / "portraits"
+PORTRAITS = Path(str(files("facestream_models"))) / "portraits"
 ASTRONAUT, LUIS = PORTRAITS / "astronaut.png", PORTRAITS / "luispedro.jpg"
 
 

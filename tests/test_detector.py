@@ -9,15 +9,16 @@ import pytest
 from facestream.errors import CatalogueError
 from facestream_models import Analyser, Faces
 from facestream_models.catalogue import load_catalogue
-from facestream_models.engine import open_session
 from facestream_models.scaling import resized
 from facestream_models.yunet import MAX_FACES, OUTPUTS, YuNet, _decode, _suppress
+from support.engines import every_engine, opened
 from support.portraits import NAMES, Image, make_analyser, mirrored, portrait, scene, weights
 
 
 def make_yunet(engine: str = "onnxruntime", **options: float) -> YuNet:
     path = weights().derived(load_catalogue().for_role("detector"))
-    return YuNet(open_session(path, engine, OUTPUTS), **options)  # type: ignore[arg-type]
+    session = opened(path, engine, OUTPUTS, prefer_nhwc=True)
+    return YuNet(session, **options)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +122,7 @@ def test_faces_come_best_first_and_above_the_score_asked_for(yunet: YuNet) -> No
     np.testing.assert_allclose(few.scores, every.scores[:2])
 
 
-@pytest.mark.parametrize("engine", ["onnxruntime", "opencv"])
+@every_engine
 @pytest.mark.parametrize("shape", [(1, 1), (3, 5000), (5000, 3), (1, 70_000), (31, 33), (224, 224), (641, 2)])
 def test_pictures_of_odd_shapes_are_looked_at(shape: tuple[int, int], engine: str) -> None:
     noise = np.random.default_rng(1).integers(0, 256, (*shape, 3), np.uint8)
@@ -141,16 +142,15 @@ def test_a_picture_leaves_no_trace_in_the_next(yunet: YuNet) -> None:
 
 def test_a_hostile_picture_gives_a_bounded_number_of_faces() -> None:
     """Every cell of a large picture says: a face, small enough to overlap no other."""
-    side_px = 1280
-    outputs: dict[str, np.ndarray] = {}
+    heads = []
     for stride in (8, 16, 32):
-        cells = (side_px // stride) ** 2
-        outputs |= {f"cls_{stride}": np.ones((1, cells, 1), np.float32)}
-        outputs |= {f"obj_{stride}": np.ones((1, cells, 1), np.float32)}
-        outputs |= {f"bbox_{stride}": np.full((1, cells, 4), -3, np.float32)}
-        outputs |= {f"kps_{stride}": np.zeros((1, cells, 10), np.float32)}
+        cells = 1280 // stride
+        head = np.zeros((16, cells, cells), np.float32)
+        head[:2] = 5
+        head[2:6] = -3
+        heads.append(head)
 
-    found = _suppress(_decode(outputs, side_px, 0.6))
+    found = _suppress(_decode(heads, 0.6))
 
     assert len(found.scores) == MAX_FACES
 
@@ -180,3 +180,20 @@ def test_a_detector_may_be_named_with_or_without_its_version() -> None:
 
     with pytest.raises(CatalogueError, match="no detector is called 'haar': there are yunet-2023mar"):
         Analyser((), detector="haar", weights=weights())
+
+
+@every_engine
+def test_pictures_of_one_size_are_looked_at_together(
+    engine: str, yunet: YuNet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As an engine on a GPU wants them: in runs of two here, among pictures of other sizes."""
+    several = make_yunet(engine)
+    monkeypatch.setattr(several._session, "best_batch", 2)
+    images = [scene(), portrait("astronaut.png"), mirrored(scene()), np.zeros((640, 640, 3), np.uint8), scene()]
+    alone = make_yunet(engine)
+
+    together = several.detect_all(images)
+
+    assert [len(faces) for faces in together] == [4, 1, 4, 0, 4]
+    for image, faces in zip(images, together, strict=True):
+        np.testing.assert_allclose(faces.boxes, alone.detect(image).boxes, atol=0.05)

@@ -25,7 +25,7 @@ from facestream.contract import DropReason, SourceDrop
 from facestream.settings import PREFIX, Settings
 
 ROOT = Path(__file__).parent.parent
-PORTRAIT = ROOT / "producer/facestream_producer/portraits/astronaut.png"
+PORTRAIT = ROOT / "models/facestream_models/portraits/astronaut.png"
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 PACKAGES = ("facestream", "models", "producer", "tracker", "worker")
 SHORTEST_QUOTE = 8

@@ -103,9 +103,7 @@ def test_the_wheel_holds_what_is_needed(installed: Installed) -> None:
     packages = ("facestream", "facestream_models", "facestream_producer", "facestream_worker")
     needed = {f"{package}/py.typed" for package in packages} | scripts
     needed |= {"facestream_models/catalogue.toml", "facestream/broker_watch.py"}
-    needed |= {
-        f"facestream_producer/portraits/{name}" for name in ("astronaut.png", "luispedro.jpg", "NOTICE")
-    }
+    needed |= {f"facestream_models/portraits/{name}" for name in ("astronaut.png", "luispedro.jpg", "NOTICE")}
     assert needed - names == set()
     [info] = {name.split("/")[0] for name in names if ".dist-info/" in name}
     assert {f"{info}/licenses/LICENSE", f"{info}/licenses/NOTICE"} <= names

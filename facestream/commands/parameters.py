@@ -13,7 +13,13 @@ Redis = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
-Engine = Annotated[str, typer.Option(help="Inference engine: onnxruntime or opencv.")]
+Engine = Annotated[
+    str,
+    typer.Option(
+        help="What computes: auto, openvino-bf16, openvino, onnxruntime, opencv or cuda. `facestream doctor` "
+        "says which one auto is here, and why."
+    ),
+]
 MetricsPort = Annotated[int | None, typer.Option(help="Serve Prometheus metrics on this port of 127.0.0.1.")]
 MetricsHost = Annotated[
     str | None,

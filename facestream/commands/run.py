@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from facestream.commands.parameters import Engine
+
 if TYPE_CHECKING:
     from facestream.runner.runner import Plan
     from facestream.runner.summary import Summary
@@ -60,7 +62,7 @@ def run(
     max_side: Annotated[
         int | None, typer.Option(help="Longer side of the analysed frame, in pixels.")
     ] = None,
-    engine: Annotated[str, typer.Option(help="Inference engine: onnxruntime or opencv.")] = "onnxruntime",
+    engine: Engine = "auto",
     metrics_port: Annotated[
         int | None,
         typer.Option(

@@ -13,7 +13,7 @@ from facestream.errors import CatalogueError, ImageError, ModelError
 from facestream_models.alignment import Chips, cut_chips
 from facestream_models.attributes import Classifier
 from facestream_models.catalogue import Catalogue, load_catalogue
-from facestream_models.engine import open_session
+from facestream_models.engine import AUTO, open_session, require_engine
 from facestream_models.faces import Attribute, Faces
 from facestream_models.model import DETECTOR, Model
 from facestream_models.stages import Stages
@@ -34,7 +34,8 @@ class Analyser:
     attributes: roles of the catalogue to answer for each face: `gender` (the *apparent* one: female, male or
     unknown), `age`, or your own model's.
     detector: a detector of the catalogue, its version may be left out.
-    engine: `onnxruntime`, or `opencv` for the same answers from OpenCV's own, slower, networks module.
+    engine: one of engine.ENGINES, or `auto` for the fastest here whose answers agree with float32's; which
+    one it is, and why, is told by the attributes `engine` and `engine_reason`.
     min_score: detection scores, 0..1, below which there is no face.
     min_face_px: a face whose box has a smaller side than this, in pixels of the picture given, is found but
     its labels are `unknown` and its age NaN.
@@ -51,7 +52,7 @@ class Analyser:
         attributes: Sequence[str] = ("gender",),
         *,
         detector: str = "yunet",
-        engine: str = "onnxruntime",
+        engine: str = AUTO,
         min_score: float = 0.6,
         min_face_px: float = 24,
         min_confidence: float = 0.6,
@@ -64,6 +65,8 @@ class Analyser:
         roles = (attributes,) if isinstance(attributes, str) else tuple(dict.fromkeys(attributes))
         found_by = _detector_called(detector, catalogue)
         models = {role: catalogue.for_role(role) for role in roles}
+        choice = _choose(engine, [found_by, *models.values()], weights, catalogue)
+        self.engine, self.engine_reason = engine, _ = choice
         self._min_face_px = min_face_px
         self._detector = _open_detector(found_by, weights, engine, min_score, detect_side)
         self._classifiers = {
@@ -101,7 +104,7 @@ class Analyser:
         if len(wanted) != len(pictures):
             raise ValueError(f"attributes for {len(wanted)} of {len(pictures)} pictures")
         with stages.measure("detect"):
-            found = [self._detector.detect(picture) for picture in pictures]
+            found = self._detector.detect_all(pictures)
         if choose is not None:
             found = [_chosen(*each) for each in zip(found, choose, strict=True)]
         answers: list[dict[str, Attribute]] = [{} for _ in pictures]
@@ -177,14 +180,25 @@ def _detector_called(name: str, catalogue: Catalogue) -> Model:
     return chosen[0]
 
 
+def _choose(
+    engine: str, models: Sequence[Model], weights: WeightsStore, catalogue: Catalogue
+) -> tuple[str, str]:
+    """The engine to open the networks with, and why."""
+    if engine != AUTO:
+        require_engine(engine)
+        return engine, "asked for"
+    from facestream_models.engine_choice import choose_engine
+
+    choice = choose_engine(models, weights, catalogue)
+    return choice.engine, choice.reason
+
+
 def _open_detector(
     model: Model, weights: WeightsStore, engine: str, min_score: float, longest_side_px: int
 ) -> YuNet:
     if model.output.kind != "yunet":
         raise ModelError(f"{model.name} gives {model.output.kind}: no detector here reads that")
-    # OpenCV fits the published network to any size by itself.
-    path = weights.path(model) if engine == "opencv" else weights.derived(model)
-    session = open_session(path, engine, OUTPUTS)
+    session = open_session(weights.derived(model), engine, OUTPUTS, prefer_nhwc=True)
     return YuNet(session, min_score=min_score, longest_side_px=longest_side_px)
 
 

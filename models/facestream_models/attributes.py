@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facestream.errors import ModelError
-from facestream_models.engine import Session
 from facestream_models.faces import UNKNOWN, Attribute, Estimates, Floats, Labels
+from facestream_models.session import Session
 
 if TYPE_CHECKING:
     from facestream_models.alignment import Chips

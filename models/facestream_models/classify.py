@@ -5,9 +5,11 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
+
+from facestream.commands.parameters import Engine
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,10 +67,7 @@ def classify(
     min_face: Annotated[
         int, typer.Option(min=1, metavar="PX", help="A face with a smaller side gets the label unknown.")
     ] = 24,
-    engine: Annotated[
-        Literal["onnxruntime", "opencv"],
-        typer.Option(help="Which library computes; the answers are the same."),
-    ] = "onnxruntime",
+    engine: Engine = "auto",
     recursive: Annotated[
         bool, typer.Option("--recursive", "-r", help="Look into folders of folders too.")
     ] = False,

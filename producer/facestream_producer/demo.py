@@ -7,7 +7,6 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.resources import files
 from threading import Event
 from typing import Literal
 
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facestream.errors import UsageError
+from facestream_models.portraits import portrait_bytes
 from facestream_producer.source import MICROSECONDS, Clock, Kind, Pixels, SourceFrame, now_us
 
 PREFIX = "demo:"
@@ -199,7 +199,7 @@ def _actors(rng: random.Random) -> list[_Actor]:
 
 def _cutout(portrait: _Portrait, scale: float, mirrored: bool) -> Pixels:
     """The cropped portrait at its size in the scene: premultiplied BGR and opacity, uint8 (h, w, 4)."""
-    data = files(__package__).joinpath("portraits", portrait.file).read_bytes()
+    data = portrait_bytes(portrait.file)
     image = np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR))
     x, y, width, height = portrait.crop
     image = image[y : y + height, x : x + width]

@@ -33,7 +33,7 @@ def worker(
         str, typer.Option(help="What to say of each face: none, or a list such as gender,age.")
     ] = "gender",
     batch: Annotated[int | None, typer.Option(help="Frames taken at a time, one of each camera.")] = None,
-    engine: Engine = "onnxruntime",
+    engine: Engine = "auto",
     grace: Annotated[
         float | None, typer.Option(help="Seconds to finish the frames in hand when asked to stop.", min=0)
     ] = None,
@@ -104,6 +104,7 @@ def _run_one(
             hooks.append(Announcing(connection, name, address, notices.say))
         analyser = _load(settings, roles, engine)
         health.have("models")
+        notices.engine = analyser.engine
         if follow_stdin:
             hooks.append(SignOfLife(sys.stdout))
         taker = Taker(connection, name, Retention(settings.results_keep_seconds, settings.results_bytes))

@@ -24,10 +24,13 @@ class SignOfLife(Hooks):
 
 
 class Notices(Hooks):
-    """One line per change on a stream; refusals at most one in QUIET_SECONDS, with how many were not said."""
+    """One line per change on a stream; refusals at most one in QUIET_SECONDS, with how many were not said.
+
+    engine: what computes, for the greeting; known once the networks are loaded.
+    """
 
     def __init__(self, worker: str, stream: TextIO, *, greets: bool = True) -> None:
-        self._worker, self._stream = worker, stream
+        self._worker, self._stream, self.engine = worker, stream, ""
         self._is_lost, self._has_greeted = False, not greets
         self._unsaid, self._said_at = 0, float("-inf")
 
@@ -35,7 +38,7 @@ class Notices(Hooks):
         if self._is_lost:
             self.say("the broker is back" + (", without its data" if broker_forgot else ""))
         elif not self._has_greeted:
-            self.say("ready for frames")
+            self.say("ready for frames" + (f", computing with {self.engine}" if self.engine else ""))
         self._is_lost, self._has_greeted = False, True
 
     def adopted(self, frames: int) -> None:
