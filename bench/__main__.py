@@ -23,7 +23,10 @@ from facestream.errors import UsageError
 
 BENCHES: dict[str, Bench] = {
     each.name: each
-    for each in (worker.BENCH, reference.BENCH, memory.BENCH, startup.BENCH, bus.BENCH, broker.BENCH, codec.BENCH)
+    for each in (
+        *(worker.BENCH, reference.BENCH, memory.BENCH, startup.BENCH),
+        *(bus.BENCH, broker.BENCH, codec.BENCH),
+    )
 }
 ACCURACY = "accuracy"
 ACCURACY_LIMIT = 200

@@ -76,6 +76,21 @@ def test_worker_against_its_bare_loop(tmp_path: Path) -> None:
     assert labels["right"] + labels["unknown"] <= labels["faces"]
 
 
+def test_against_the_reference_loop(tmp_path: Path) -> None:
+    report = run_bench(
+        "reference", tmp_path / "r.json", "--source", "demo:seconds=1", "--frames", "4", "--repeat", "2",
+        "--engine", "onnxruntime",
+    )  # fmt: skip
+    assert report["settings"]["engine"] == "onnxruntime"
+    assert len(report["speed_ups"]) == 2
+    assert report["speed_up"] == pytest.approx(sum(report["speed_ups"]) / 2)
+    # The reference finds the faces that are there: it is the same work that is timed.
+    assert report["reference_faces"] == 4 * 4
+    stages = {row["stage"]: row for row in report["stages_ms"]}
+    assert list(stages) == ["decode", "detect", "align", "classify", "processor time in all"]
+    assert all(row["reference"] > 0 and row["bare loop"] > 0 for row in stages.values())
+
+
 def test_labels_of_the_demo_scene_are_counted_against_its_truth(tmp_path: Path) -> None:
     from bench.labels import count_labels, truth_of
     from facestream_producer.demo import parse_demo

@@ -189,7 +189,8 @@ def test_pictures_of_one_size_are_looked_at_together(
     """As an engine on a GPU wants them: in runs of two here, among pictures of other sizes."""
     several = make_yunet(engine)
     monkeypatch.setattr(several._session, "best_batch", 2)
-    images = [scene(), portrait("astronaut.png"), mirrored(scene()), np.zeros((640, 640, 3), np.uint8), scene()]
+    black = np.zeros((640, 640, 3), np.uint8)
+    images = [scene(), portrait("astronaut.png"), mirrored(scene()), black, scene()]
     alone = make_yunet(engine)
 
     together = several.detect_all(images)
