@@ -19,6 +19,7 @@ from facestream.bus.ledger import read_ledger
 from facestream.bus.tail import Tail, tail_rejects, tail_results
 from facestream.contract import RejectMap, ResultMap
 from facestream.supervisor import Supervisor
+from facestream_models import Analyser
 from support.bus import assert_closes, begin, declare_dead, publish, wait_until
 from support.frames import BAD, header_of, jpeg
 from support.portraits import portrait, weights
@@ -101,7 +102,8 @@ def test_strangers_frames_are_refused_and_good_ones_go_on(
     assert ended.status == 0
     assert_no_traceback(ended)
     assert ended.out == ""
-    assert ended.err.splitlines()[0].endswith(": ready for frames")
+    engine = Analyser(weights=weights()).engine
+    assert ended.err.splitlines()[0].endswith(f": ready for frames, computing with {engine}")
     assert "refused a frame of " in ended.err
     assert all(line.startswith("worker ") for line in ended.err.splitlines()), ended.err
     assert [result["seq"] for result in followed.results] == list(range(GOOD_FRAMES))
