@@ -20,6 +20,7 @@ from facestream.exporter_cameras import camera_registry_metrics
 from facestream.exporter_metrics import broker_metrics, camera_metrics, up_metrics
 from facestream.metrics import RestartCounter
 from facestream_producer.metrics import PrometheusHooks as ProducerMetrics
+from facestream_tracker.metrics import PrometheusHooks as TrackerMetrics
 from facestream_worker.metrics import PrometheusHooks as WorkerMetrics
 
 PAGE = Path(__file__).parent.parent / "docs/metrics.md"
@@ -100,6 +101,12 @@ def producer() -> Iterable[Described]:
     return of_registry(registry)
 
 
+def tracker() -> Iterable[Described]:
+    registry = CollectorRegistry()
+    TrackerMetrics(registry)
+    return of_registry(registry)
+
+
 def exporter() -> Iterator[Described]:
     yield from of_families(up_metrics(is_up=True, seconds=0.0))
     yield from of_families(broker_metrics(Overview(0, 0), "an incarnation", 0))
@@ -120,6 +127,11 @@ SECTIONS = (
         lambda: of_families(camera_registry_metrics({}, ())),
     ),
     Section("Worker", "What this worker has seen since its start; it may miss an event.", worker),
+    Section(
+        "Tracker",
+        "Figures by camera are kept with what is known of it, and go on where another tracker died.",
+        tracker,
+    ),
     Section("Producer", "What this producer has seen since its start; it may miss an event.", producer),
     Section(
         "Whoever starts several processes",

@@ -6,7 +6,8 @@ import hashlib
 import json
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,20 +19,26 @@ from facestream import ResultReader
 from facestream.audit import audit
 from facestream.bus.addresses import announce, read_addresses
 from facestream.bus.connection import Connection
+from facestream.bus.following import Following
 from facestream.bus.ledger import settle
 from facestream.bus.overview import Observer, read_overview, read_standings
 from facestream.bus.probe import probe
 from facestream.bus.registry import Registry
-from facestream.bus.tail import tail_rejects, tail_results
+from facestream.bus.tail import tail_rejects, tail_results, tail_tracks
 from facestream.bus.taker import Retention
 from facestream.bus.tap import Tap, TapWriter
+from facestream.bus.tracker_state import TrackerState
 from facestream.camera_state import CameraState
 from facestream.camera_url import CameraUrl
 from facestream.commands.app import build_app, run
 from facestream.contract import MAX_IMAGE_BYTES
-from facestream.errors import BusRefused
+from facestream.errors import BusError, BusRefused
 from facestream.exporter import LedgerCollector
 from facestream.exporter_cameras import CameraCollector
+from facestream_tracker.hooks import Hooks
+from facestream_tracker.lines import RegisteredLines
+from facestream_tracker.loop import Loop, Wish
+from facestream_tracker.partition import Partition
 from support import bus
 from support.certificates import Authority
 from support.cluster import start_cluster
@@ -43,6 +50,7 @@ from support.users import ADMIN, DEPLOY, USERS, Guarded, guarded, password, rule
 PICTURE = b"\xff\xd8 nobody but a worker sees this \xff\xd9"
 CAMERA_PASSWORD = "ZQX-of-the-camera"
 
+GOLDEN_TRACK = (Path(__file__).parent / "golden/track.v1.msgpack").read_bytes()
 PICTURES = "fs:{0}:frames:cam"
 SECRETS = "fs:secrets:cam"
 
@@ -253,6 +261,36 @@ def test_the_registry_of_cameras(broker: Guarded) -> None:
         assert registry.remove("cam")
 
 
+@pytest.mark.parametrize("protocol", [2, 3])
+def test_a_tracker_from_results_to_figures(broker: Guarded, protocol: int) -> None:
+    """Claims, reads, looks up lines, publishes, keeps, and leaves: no command is refused."""
+    fill(broker)
+    with Registry(broker.url("operator")) as registry:
+        registry.change("cam", settings={"lines": ["door: 0.5,0 0.5,1"]})
+    connection = broker.observer("tracker", protocol=protocol)
+    state = TrackerState(broker.url("tracker"), connection.keys, "t")
+    lines = RegisteredLines(lambda: Registry(broker.url("tracker")))
+    stop, seen = threading.Event(), []
+
+    class Look(Hooks):
+        def looked(self, partitions: Collection[Partition]) -> None:
+            seen.extend(camera for each in partitions for camera in each.cameras.values())
+            if seen:
+                stop.set()
+
+        def bus_lost(self, error: BusError) -> None:
+            stop.set()
+
+    Loop(connection, state, lines, Wish(), [Look()]).run(stop)
+    assert [(camera.name, len(camera.lines), camera.sums["results"]) for camera in seen] == [("cam", 1, 1)]
+    assert broker.refused() == []
+    consumer = broker.observer("consumer", protocol=protocol)
+    Following(connection).announce(0, [GOLDEN_TRACK], [])
+    assert [track["event"] for track in tail_tracks(consumer, earlier=5).read(0.05)] == ["closed"]
+    lines.close()
+    state.close()
+
+
 def test_a_viewer_sees_what_passes_and_nothing_else(broker: Guarded) -> None:
     tap, producer = Tap(broker.observer("viewer")), broker.producer()
     epoch, writer = bus.begin(producer, "cam"), TapWriter(producer, "cam")
@@ -276,6 +314,7 @@ def test_a_viewer_sees_what_passes_and_nothing_else(broker: Guarded) -> None:
     [
         ("producer", "eval evalsha xadd expire"),
         ("worker", ""),
+        ("tracker", ""),
         ("consumer", ""),
         ("viewer", "xread xrevrange"),
         ("operator", ""),
@@ -398,6 +437,7 @@ def test_no_user_may_anything_outside_its_keys(broker: Guarded, user: str) -> No
     [
         ("producer", "eval evalsha xadd xdel xlen xinfo|groups xgroup|create"),
         ("worker", "xreadgroup xrange xclaim xack xdel xpending xinfo|groups"),
+        ("tracker", ""),
         ("consumer", ""),
         ("viewer", ""),
         ("operator", "eval evalsha eval_ro evalsha_ro xlen xinfo|groups xpending"),
@@ -415,6 +455,7 @@ def test_only_a_worker_may_read_pictures(broker: Guarded, user: str, with_pictur
     [
         ("producer", "eval_ro evalsha_ro type hget"),
         ("worker", ""),
+        ("tracker", ""),
         ("consumer", ""),
         ("viewer", ""),
         ("operator", "eval evalsha type hset hdel del"),
@@ -434,15 +475,44 @@ GROUP_RIGHTS = "xreadgroup xack xautoclaim xgroup|create xgroup|delconsumer xinf
     [
         ("producer", ""),
         ("worker", "eval evalsha xadd xtrim xlen memory|usage"),
+        ("tracker", "xread"),
         ("consumer", f"xread xrange xrevrange {GROUP_RIGHTS}"),
         ("viewer", ""),
         ("operator", "eval_ro evalsha_ro xlen"),
         ("exporter", "eval_ro evalsha_ro xlen"),
     ],
 )
-def test_only_a_consumer_may_read_results(broker: Guarded, user: str, with_results: str) -> None:
+def test_only_a_consumer_and_a_tracker_may_read_results(
+    broker: Guarded, user: str, with_results: str
+) -> None:
     keyless = allowed(broker, user, "other:key")
     assert allowed(broker, user, "fs:{0}:results") - keyless == set(with_results.split())
+
+
+@pytest.mark.parametrize(
+    ("user", "with_tracks"),
+    [
+        ("producer", ""),
+        ("worker", ""),
+        ("tracker", "eval evalsha xadd xtrim"),
+        ("consumer", "xread xrange xrevrange"),
+        ("viewer", ""),
+        ("operator", ""),
+        ("exporter", ""),
+    ],
+)
+@pytest.mark.parametrize("key", ["fs:{0}:tracks", "fs:{0}:audience"])
+def test_only_a_tracker_may_say_who_came_and_only_a_consumer_may_hear_it(
+    broker: Guarded, user: str, with_tracks: str, key: str
+) -> None:
+    keyless = allowed(broker, user, "other:key")
+    assert allowed(broker, user, key) - keyless == set(with_tracks.split())
+
+
+@pytest.mark.parametrize("user", [user for user in USERS if user != "tracker"])
+def test_nobody_else_sees_what_is_known_of_open_tracks(broker: Guarded, user: str) -> None:
+    keyless = allowed(broker, user, "other:key")
+    assert allowed(broker, user, "fs:{0}:tracker") == keyless
 
 
 NEVER = ("FLUSHALL", "CONFIG GET *", "CONFIG SET maxmemory 1", "KEYS *", "SHUTDOWN NOSAVE")
@@ -500,6 +570,9 @@ def assert_refused(act: Callable[[], Any], user: str, action: str) -> None:
         ("operator", "take", ["held:w", "held:orphans", "ready", "workers"]),
         ("operator", "publish", ["ledger:cam", "frames:cam", "ready", "cameras", "unread:cam"]),
         ("exporter", "settle", ["ledger:cam", "frames:cam"]),
+        ("consumer", "tracker_say", ["tracks", "audience"]),
+        ("worker", "tracker_save", ["tracker"]),
+        ("tracker", "commit", ["held:w", "results", "rejects", "workers", "results-added"]),
         ("exporter", "release", ["held:w", "held:orphans", "ready", "workers"]),
     ],
 )

@@ -1,4 +1,4 @@
-"""Header, result and reject: what is written can be read, anything else is refused with its reason."""
+"""What travels: what is written can be read, anything else is refused with its reason."""
 
 from __future__ import annotations
 
@@ -33,8 +33,10 @@ from facestream.contract import (
     describe_result,
     pack_reject,
     pack_result,
+    unpack_audience,
     unpack_reject,
     unpack_result,
+    unpack_track,
 )
 from facestream.errors import FrameRefused
 from facestream.zones import Zone
@@ -42,11 +44,13 @@ from facestream_models.faces import Estimates, Faces, Labels
 from support.bus import begin, header, publish, result_of, take, worker
 
 HERE = Path(__file__).parent
-KINDS = ("header", "result", "reject")
+KINDS = ("header", "result", "reject", "track", "audience")
 UNPACK: dict[str, Callable[[bytes], Any]] = {
     "header": FrameHeader.unpack,
     "result": unpack_result,
     "reject": unpack_reject,
+    "track": unpack_track,
+    "audience": unpack_audience,
 }
 bounded = settings(max_examples=80, deadline=None)
 
@@ -483,7 +487,7 @@ def names(cell: str) -> list[str]:
     return re.findall(r"`([^`]+)`", cell)
 
 
-@pytest.mark.parametrize("kind", ["header", "reject"])
+@pytest.mark.parametrize("kind", ["header", "reject", "track", "audience"])
 def test_the_document_tells_every_field_and_whether_it_is_required(kind: str) -> None:
     told = {names(row[0])[0]: row[2] == "yes" for row in rows(kind.capitalize())}
     fields = cast(dict[str, Any], SCHEMAS[kind].schema)
@@ -519,6 +523,7 @@ def test_the_document_tells_every_key(connection: Connection) -> None:
     }
     known |= {keys.cameras(0), keys.ready(0), keys.orphans(0), keys.workers(0), keys.sweeper(0)}
     known |= {keys.results(0), keys.results_added(0), keys.rejects(0)}
+    known |= {keys.tracks(0), keys.audience(0)}
     assert told == {key.replace(base, "fs:{tag}:") for key in known} | {"fs:meta"}
 
 

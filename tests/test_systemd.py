@@ -68,6 +68,7 @@ def test_there_is_one_for_each_kind_of_service() -> None:
     assert [unit.name for unit in UNITS] == [
         "facestream-exporter.service",
         "facestream-producer.service",
+        "facestream-tracker.service",
         "facestream-worker@.service",
     ]
 

@@ -12,7 +12,7 @@ sha256() {
 }
 
 edits="s/~fs:/~${PREFIX:-fs}:/g"
-for user in producer worker consumer viewer operator exporter; do
+for user in producer worker tracker consumer viewer operator exporter; do
   variable=$(printf %s "$user" | tr '[:lower:]' '[:upper:]')_PASSWORD
   eval "password=\${$variable:-}"
   if [ -z "$password" ] && [ "$user" = viewer ]; then

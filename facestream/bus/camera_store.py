@@ -22,7 +22,7 @@ _T = TypeVar("_T")
 _Unpack = Callable[[str, bytes], _T | None]
 
 
-class _Kept(Connection):
+class Kept(Connection):
     """A connection that founds no deployment: the state broker may be another than the frames are on."""
 
     def _agree(self, meta: str, partitions: int | None) -> tuple[str, int]:
@@ -36,7 +36,7 @@ class CameraStore:
     """
 
     def __init__(self, url: str, prefix: str) -> None:
-        self._connection = _Kept(url, prefix=prefix)
+        self._connection = Kept(url, prefix=prefix)
         self.address, self._prefix = self._connection.address, prefix
         self.cameras, self.states = f"{prefix}:cameras", f"{prefix}:camera-states"
         self._producers = f"{prefix}:producers"

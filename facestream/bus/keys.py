@@ -86,3 +86,13 @@ class Keys:
 
     def rejects(self, partition: int) -> str:
         return self.base(partition) + "rejects"
+
+    def tracker(self, partition: int) -> str:
+        """In the state broker: who tracks this partition, and all that is known there."""
+        return self.base(partition) + "tracker"
+
+    def tracks(self, partition: int) -> str:
+        return self.base(partition) + "tracks"
+
+    def audience(self, partition: int) -> str:
+        return self.base(partition) + "audience"

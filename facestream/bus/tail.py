@@ -7,7 +7,16 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Generic, TypeVar
 
 from facestream.bus.connection import MAX_BLOCK_SECONDS, Connection
-from facestream.contract import RejectMap, ResultMap, unpack_reject, unpack_result
+from facestream.contract import (
+    AudienceMap,
+    RejectMap,
+    ResultMap,
+    TrackMap,
+    unpack_audience,
+    unpack_reject,
+    unpack_result,
+    unpack_track,
+)
 from facestream.errors import FrameRefused
 
 _PAGE = 256
@@ -79,6 +88,18 @@ def tail_results(connection: Connection) -> Tail[ResultMap]:
 def tail_rejects(connection: Connection, *, earlier: int = 0) -> Tail[RejectMap]:
     streams = rejects_streams(connection)
     return Tail(connection, streams, lambda fields: unpack_reject(packed_in(fields)), earlier=earlier)
+
+
+def tail_tracks(connection: Connection, *, earlier: int = 0) -> Tail[TrackMap]:
+    keys = connection.keys
+    streams = [keys.tracks(partition) for partition in range(keys.partitions)]
+    return Tail(connection, streams, lambda fields: unpack_track(packed_in(fields)), earlier=earlier)
+
+
+def tail_audience(connection: Connection, *, earlier: int = 0) -> Tail[AudienceMap]:
+    keys = connection.keys
+    streams = [keys.audience(partition) for partition in range(keys.partitions)]
+    return Tail(connection, streams, lambda fields: unpack_audience(packed_in(fields)), earlier=earlier)
 
 
 def results_streams(connection: Connection) -> list[str]:

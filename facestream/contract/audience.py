@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, TypedDict, cast
 
 from facestream.contract.fields import (
+    are_numbers,
     broken,
     check_version,
+    is_map_with,
+    is_whole,
     pack,
     read_camera,
     read_integer,
@@ -58,22 +61,46 @@ def unpack_audience(data: bytes) -> AudienceMap:
     if read_integer(fields, "minute_us") % MINUTE_US:
         raise broken("'minute_us' is not the begin of a minute")
     read_integer(fields, "revision")
-    for name in ("final", "withheld"):
-        if type(fields.get(name)) is not bool:
-            raise broken(f"'{name}' is neither true nor false")
-    for name in ("people", "left"):
-        if fields.get(name) is not None:
-            read_integer(fields, name)
-    for name in ("labels", "left_labels"):
-        if not (fields.get(name) is None or _are_counts(fields[name])):
-            raise broken(f"'{name}' is not a map of counts")
-    lines = fields.get("lines")
-    if not isinstance(lines, Mapping) or not all(isinstance(line, Mapping) for line in lines.values()):
-        raise broken("'lines' is not a map of maps")
-    if type(fields.get("no_data")) not in (int, float):
-        raise broken("'no_data' is not a number")
+    for name, check in _SHAPES.items():
+        if name not in fields or not check(fields[name]):
+            raise broken(f"'{name}' is not of its kind")
     return cast(AudienceMap, fields)
 
 
-def _are_counts(value: Any) -> bool:
-    return isinstance(value, dict) and all(type(count) is int and count >= 0 for count in value.values())
+def _is_flag(value: Any) -> bool:
+    return type(value) is bool
+
+
+def _is_count(value: Any) -> bool:
+    return value is None or is_whole(value)
+
+
+def _is_split(value: Any) -> bool:
+    return value is None or (isinstance(value, dict) and all(map(is_whole, value.values())))
+
+
+def _is_number(value: Any) -> bool:
+    return are_numbers([value], 1)
+
+
+def _is_present(value: Any) -> bool:
+    return value is None or is_map_with(value, median=_is_number, p90=_is_number)
+
+
+def _are_lines(value: Any) -> bool:
+    return isinstance(value, dict) and all(
+        is_map_with(line, entries=_is_count, exits=_is_count) for line in value.values()
+    )
+
+
+_SHAPES: Final[Mapping[str, Callable[[Any], bool]]] = {
+    "final": _is_flag,
+    "people": _is_count,
+    "labels": _is_split,
+    "left": _is_count,
+    "left_labels": _is_split,
+    "present_s": _is_present,
+    "lines": _are_lines,
+    "no_data": _is_number,
+    "withheld": _is_flag,
+}

@@ -5,7 +5,8 @@ Every reader raises FrameRefused (contract_error) in words that name the field.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Literal, cast
 
 import msgpack
@@ -115,3 +116,23 @@ def read_region(fields: Mapping[str, Any], width: int, height: int) -> tuple[int
         x, y, w, h = region
         return x, y, w, h
     raise broken("'region' is not [x, y, w, h] inside the source picture")
+
+
+def is_whole(value: object) -> bool:
+    return type(value) is int and 0 <= value <= _MAX_INTEGER
+
+
+def are_numbers(values: object, count: int) -> bool:
+    """Whether it is a list of so many finite numbers."""
+    return (
+        isinstance(values, list)
+        and len(values) == count
+        and all(type(value) in (int, float) and math.isfinite(value) for value in values)
+    )
+
+
+def is_map_with(value: object, **checks: Callable[[Any], bool]) -> bool:
+    """Whether it is a map that has all these fields, each passing its check; others are ignored."""
+    return isinstance(value, dict) and all(
+        name in value and check(value[name]) for name, check in checks.items()
+    )

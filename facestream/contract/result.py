@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any, NotRequired, TypedDict, cast
 
@@ -10,6 +9,7 @@ from facestream.contract.fields import (
     MAX_REJECT_BYTES,
     MAX_RESULT_BYTES,
     VERSION,
+    are_numbers,
     broken,
     check_version,
     pack,
@@ -161,20 +161,12 @@ def _is_face(face: Any) -> bool:
         return False
     landmarks = face.get("landmarks")
     return (
-        _are_numbers(face.get("box"), 4)
-        and _are_numbers([face.get("score")], 1)
+        are_numbers(face.get("box"), 4)
+        and are_numbers([face.get("score")], 1)
         and isinstance(landmarks, list)
         and len(landmarks) == 5
-        and all(_are_numbers(point, 2) for point in landmarks)
+        and all(are_numbers(point, 2) for point in landmarks)
         and _is_map_of(dict, face.get("attributes"))
-    )
-
-
-def _are_numbers(values: Any, count: int) -> bool:
-    return (
-        isinstance(values, list)
-        and len(values) == count
-        and all(type(value) in (int, float) and math.isfinite(value) for value in values)
     )
 
 

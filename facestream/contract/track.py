@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, NotRequired, TypedDict, cast
 
 from facestream.contract.fields import (
+    are_numbers,
     broken,
     check_version,
+    is_map_with,
+    is_whole,
     pack,
     read_camera,
     read_integer,
@@ -77,20 +79,55 @@ def unpack_track(data: bytes) -> TrackMap:
     read_text(fields, "track")
     for name in ("epoch", "number", "first_seen_us", "last_seen_us", "observations"):
         read_integer(fields, name)
-    if fields.get("event") not in EVENTS:
+    event = fields.get("event")
+    if not (isinstance(event, str) and event in EVENTS):
         raise broken("'event' is none of opened, updated, closed")
-    best = fields.get("best")
-    if not (_is_box(fields.get("box")) and isinstance(best, Mapping) and _is_box(best.get("box"))):
-        raise broken("'box' or 'best' is not [x, y, w, h] in fractions of the picture")
-    crossings = fields.get("crossings")
-    if not isinstance(crossings, list) or not all(isinstance(crossing, Mapping) for crossing in crossings):
-        raise broken("'crossings' is not a list of maps")
+    for name, check in _SHAPES.items():
+        if (name in fields or name in _REQUIRED) and not check(fields.get(name)):
+            raise broken(f"'{name}' is not of its kind")
     return cast(TrackMap, fields)
 
 
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_number(value: Any) -> bool:
+    return are_numbers([value], 1)
+
+
 def _is_box(value: Any) -> bool:
-    return (
-        isinstance(value, list)
-        and len(value) == 4
-        and all(type(part) in (int, float) and math.isfinite(part) for part in value)
+    return are_numbers(value, 4)
+
+
+def _is_best(value: Any) -> bool:
+    return is_map_with(value, seq=is_whole, at_us=is_whole, box=_is_box, quality=_is_number)
+
+
+def _are_crossings(value: Any) -> bool:
+    return isinstance(value, list) and all(
+        is_map_with(each, line=_is_text, direction=_is_text, at_us=is_whole) for each in value
     )
+
+
+def _is_label(value: Any) -> bool:
+    return is_map_with(value, label=_is_text, score=_is_number, looks=is_whole)
+
+
+def _is_age(value: Any) -> bool:
+    return is_map_with(value, years=_is_number, spread=_is_number, looks=is_whole)
+
+
+def _is_path(value: Any) -> bool:
+    return isinstance(value, list) and all(are_numbers(point, 5) for point in value)
+
+
+_REQUIRED: Final = frozenset({"box", "best", "crossings"})
+_SHAPES: Final[Mapping[str, Callable[[Any], bool]]] = {
+    "box": _is_box,
+    "best": _is_best,
+    "crossings": _are_crossings,
+    "gender": _is_label,
+    "age": _is_age,
+    "path": _is_path,
+}

@@ -18,7 +18,7 @@ from facestream.bus.overview import Observer
 from support.servers import Server, running
 
 DEPLOY = Path(__file__).parents[2] / "deploy" / "redis"
-USERS = ("producer", "worker", "consumer", "viewer", "operator", "exporter")
+USERS = ("producer", "worker", "tracker", "consumer", "viewer", "operator", "exporter")
 ADMIN = "test-admin"
 
 _C = TypeVar("_C", bound=Connection)

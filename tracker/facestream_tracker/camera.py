@@ -21,8 +21,8 @@ from facestream_tracker.tracker import Change, Tracker
 SNAPSHOT_VERSION: Final = 1
 MAX_SNAPSHOT_BYTES: Final = 4 << 20
 """Of one camera: 512 tracks with their paths, 64 frames that wait, three minutes of 5,000 people."""
-SILENT_MS: Final = 10_000
-"""Nothing for so long, by the broker's clock: what waits is no longer waited for."""
+SILENT_MS, SILENT_FILE_MS = 10_000, 60_000
+"""Nothing for so long, by the broker's clock: what waits is no longer waited for. A file is never late."""
 _STEP_BACK_US: Final = 2 * SECOND_US
 # Beside a line is who is this part of a face's height away from it: else a head that nods would pass it.
 _CLEAR_OF_LINE: Final = 0.25
@@ -43,8 +43,8 @@ class Said:
 class Camera:
     """Takes a camera's results and says what became of it. Pure: the same results give the same, always.
 
-    now_us: capture time of the newest frame. heard_ms: when the broker had the newest result. sums: over
-    all final minutes, by the names of `metrics.py`. ignored: results that came too late for everything.
+    now_us: capture time of the newest frame. heard_ms: when the broker had the newest result. sums: what
+    `metrics.py` shows, of people and lines over all final minutes.
     """
 
     name: str
@@ -53,6 +53,7 @@ class Camera:
     epoch: int = -1
     now_us: int = 0
     heard_ms: int = 0
+    is_file: bool = False
     order: Order = field(default_factory=Order)
     tracker: Tracker = field(default_factory=Tracker)
     audience: Audience = field(init=False)
@@ -64,7 +65,7 @@ class Camera:
 
     def take(self, result: ResultMap, heard_ms: int = 0) -> None:
         """A result, in whatever order; one that was taken before changes nothing."""
-        self.heard_ms = max(self.heard_ms, heard_ms)
+        self.heard_ms, self.is_file = max(self.heard_ms, heard_ms), result["clock"] == "file"
         epoch = result["epoch"]
         if epoch < self.epoch:
             self.sums["ignored"] += 1
@@ -81,7 +82,8 @@ class Camera:
     def pass_time(self, clock_ms: int) -> None:
         """Nothing came for a while by the broker's clock: what is over without further frames is said."""
         silent_ms = clock_ms - self.heard_ms
-        if silent_ms < SILENT_MS or not (self.tracker.tracks or self.order.waiting or self.audience.minutes):
+        is_over = not (self.tracker.tracks or self.order.waiting or self.audience.minutes)
+        if is_over or silent_ms < (SILENT_FILE_MS if self.is_file else SILENT_MS):
             return
         for frame in self.order.flush():
             self._step(frame)
@@ -174,7 +176,7 @@ class Camera:
 
     def _add_up(self, minute: AudienceMap) -> None:
         self.sums["minutes"] += 1
-        self.sums["minutes_without_data"] += round(1000 * minute["no_data"])
+        self.sums["no_data_ms"] += round(minute["no_data"] * MINUTE_US / 1000)
         split = minute["left_labels"] or {UNKNOWN: minute["left"] or 0}
         for label, count in split.items():
             self.sums[f"people:{label}"] += count
@@ -189,7 +191,7 @@ class Camera:
         """All of it as it is, but for what there is to publish and the settings."""
         packed: bytes = msgpack.packb(
             [
-                *(SNAPSHOT_VERSION, self.epoch, self.now_us, self.heard_ms),
+                *(SNAPSHOT_VERSION, self.epoch, self.now_us, self.heard_ms, self.is_file),
                 *(self.order.pack(), self.tracker.pack(), self.audience.pack(), dict(self.sums)),
             ]
         )
@@ -201,10 +203,10 @@ class Camera:
         if len(packed) > MAX_SNAPSHOT_BYTES:
             return None
         try:
-            version, epoch, now_us, heard_ms, order, tracker, audience, sums = msgpack.unpackb(packed)
+            version, *plain, order, tracker, audience, sums = msgpack.unpackb(packed)
             if version != SNAPSHOT_VERSION:
                 return None
-            camera = cls(name, least_group, lines, epoch, now_us, heard_ms)
+            camera = cls(name, least_group, lines, *plain)
             camera.order, camera.tracker = Order.unpack(order), Tracker.unpack(tracker)
             camera.audience = Audience.unpack(name, least_group, audience)
             camera.sums = Counter(sums)
