@@ -523,7 +523,7 @@ def test_the_document_tells_every_key(connection: Connection) -> None:
     }
     known |= {keys.cameras(0), keys.ready(0), keys.orphans(0), keys.workers(0), keys.sweeper(0)}
     known |= {keys.results(0), keys.results_added(0), keys.rejects(0)}
-    known |= {keys.tracks(0), keys.audience(0)}
+    known |= {keys.tracks(0), keys.audience(0), keys.about}
     assert told == {key.replace(base, "fs:{tag}:") for key in known} | {"fs:meta"}
 
 
