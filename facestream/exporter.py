@@ -44,7 +44,7 @@ class LedgerCollector(BrokerCollector[Observer]):
         yield from up_metrics(is_up=True, seconds=time.monotonic() - began)
 
     def down(self, seconds: float) -> Iterable[Metric]:
-        return up_metrics(is_up=False, seconds=seconds)
+        return up_metrics(is_up=False, seconds=seconds, is_refused=self.is_refused)
 
     def describe_trouble(self, trouble: str) -> str:
         return trouble or "the broker is back"

@@ -11,7 +11,7 @@ from typing import Generic, Protocol, TypeVar
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
-from facestream.errors import FacestreamError
+from facestream.errors import BusRefused, FacestreamError
 
 CACHE_SECONDS = 1.0
 
@@ -37,6 +37,8 @@ class BrokerCollector(Collector, Generic[C]):
         self._metrics: list[Metric] = []
         self._read_at = float("-inf")
         self._trouble = ""
+        self.is_refused = False
+        """Whether the last reading failed because the broker does not want us, or we not it."""
 
     @abstractmethod
     def read(self) -> Iterable[Metric]:
@@ -83,11 +85,11 @@ class BrokerCollector(Collector, Generic[C]):
 
     def read_or_fail(self) -> list[Metric]:
         """What there is to say now, whatever happens."""
-        began = time.monotonic()
+        began, self.is_refused = time.monotonic(), False
         try:
             metrics, trouble = list(self.read()), ""
         except FacestreamError as error:
-            metrics, trouble = [], str(error)
+            metrics, trouble, self.is_refused = [], str(error), isinstance(error, BusRefused)
         except Exception as error:
             # A scrape is answered whatever lies in the broker; what it stumbled on is said, not thrown.
             metrics, trouble = [], f"unexpected {type(error).__name__} while reading"

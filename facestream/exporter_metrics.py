@@ -23,9 +23,11 @@ STATES = ("open", "ended", "killed")
 UNKNOWN = "unknown"
 
 
-def up_metrics(*, is_up: bool, seconds: float) -> Iterator[Metric]:
+def up_metrics(*, is_up: bool, seconds: float, is_refused: bool = False) -> Iterator[Metric]:
     up = "1 when the broker answered and is fit to use, else 0 and no other figure is given"
     yield GaugeMetricFamily("facestream_broker_up", up, value=float(is_up))
+    refused = "1 when the broker refused the exporter: its certificate, its password or what its user may do"
+    yield GaugeMetricFamily("facestream_broker_refused", refused, value=float(is_refused))
     took = "Seconds the last reading of the broker took"
     yield GaugeMetricFamily("facestream_exporter_read_seconds", took, value=seconds)
     yield InfoMetricFamily("facestream_exporter", "This exporter's release", value={"version": __version__})

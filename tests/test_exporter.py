@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import redis
 import typer
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
@@ -337,3 +338,26 @@ def test_what_cannot_work_is_one_line_at_the_start(
 
     assert run_exporter() == 2
     assert "--redis" in capsys.readouterr().err
+
+
+def test_a_broker_that_refuses_is_told_from_one_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exporter_base, "CACHE_SECONDS", 0.0)
+    registry = CollectorRegistry()
+    with running_server() as url:
+        collector = LedgerCollector(lambda: Observer(url), lambda _line: None)
+        registry.register(collector)
+
+        def refused() -> tuple[float, float]:
+            samples = samples_of(generate_latest(registry).decode())
+            return value(samples, "broker_up"), value(samples, "broker_refused")
+
+        assert refused() == (1, 0)
+        with redis.Redis.from_url(url) as admin:
+            admin.config_set("requirepass", "another")
+            admin.execute_command("AUTH", "another")
+            admin.client_kill_filter(_type="normal", skipme=True)
+            assert refused() == (0, 1)
+            admin.config_set("requirepass", "")
+            assert refused() == (1, 0)
+    assert refused() == (0, 0)
+    collector.close()
