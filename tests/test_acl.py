@@ -467,7 +467,9 @@ def test_only_a_producer_may_read_credentials(broker: Guarded, user: str, with_s
     assert allowed(broker, user, SECRETS) - keyless == set(with_secrets.split())
 
 
-GROUP_RIGHTS = "xreadgroup xack xautoclaim xgroup|create xgroup|delconsumer xinfo|stream xinfo|groups"
+GROUP_RIGHTS = (
+    "xreadgroup xack xpending xautoclaim xgroup|create xgroup|delconsumer xinfo|stream xinfo|groups"
+)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -14,9 +14,10 @@ from facestream.broker import EmbeddedBroker
 from facestream.bus.connection import Connection
 from facestream.errors import UsageError
 from support import bus
-from support.results import Studio, seqs
+from support.results import Awaited, Studio, seqs
 
-Open = Callable[..., ResultReader]
+Reader = ResultReader | Awaited
+Open = Callable[..., Reader]
 
 
 @pytest.fixture
@@ -24,18 +25,18 @@ def studio(connection: Connection) -> Studio:
     return Studio(connection)
 
 
-@pytest.fixture
-def reader(broker: EmbeddedBroker, prefix: str) -> Iterator[Open]:
-    """Makes readers of this test's deployment; all of them are closed at its end."""
+@pytest.fixture(params=[ResultReader, Awaited], ids=["sync", "async"])
+def reader(request: pytest.FixtureRequest, broker: EmbeddedBroker, prefix: str) -> Iterator[Open]:
+    """Makes readers of this test's deployment, of one kind; all of them are closed at its end."""
     with ExitStack() as stack:
 
-        def make(**wishes: Any) -> ResultReader:
-            return stack.enter_context(ResultReader(broker.url, prefix=prefix, **wishes))
+        def make(**wishes: Any) -> Reader:
+            return cast(Reader, stack.enter_context(request.param(broker.url, prefix=prefix, **wishes)))
 
         yield make
 
 
-def read(reader: ResultReader, most: int = 1000) -> list[int | str]:
+def read(reader: Reader, most: int = 1000) -> list[int | str]:
     return seqs(reader.read(most, 0.05))
 
 

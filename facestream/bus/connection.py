@@ -97,21 +97,6 @@ class Connection:
         with translated(self.address, self._user, f"use {command}"):
             return self._client.execute_command(command, *arguments)  # type: ignore[no-untyped-call]
 
-    def read_together(self, commands: Sequence[Sequence[Any]], *, atomic: bool) -> list[Any]:
-        """Several commands in one round trip (one to each server); the replies as the driver parses them.
-
-        atomic: nothing of anybody else comes between them; in a cluster all keys are of one partition then.
-        """
-        with translated(self.address, self._user, f"use {commands[0][0]}"):
-            with self._client.pipeline(transaction=atomic) as pipeline:
-                for command in commands:
-                    pipeline.execute_command(*command)
-                replies: list[Any] = pipeline.execute(raise_on_error=False)
-            for reply in replies:
-                if isinstance(reply, Exception):  # as it is: the driver would put words of its own before it
-                    raise reply
-            return replies
-
     def info(self) -> list[dict[str, Any]]:
         """INFO of every server that holds data: one, or each master of a cluster."""
         with translated(self.address, self._user, "use INFO"):

@@ -43,6 +43,9 @@ def translated(address: str, user: str = "default", action: str = "connect") -> 
     except driver.OutOfMemoryError:
         raise BusFull(f"the broker at {address} is full: give it more maxmemory, or publish less") from None
     except (driver.ConnectionError, driver.TimeoutError, driver.RedisClusterException, OSError) as error:
+        # The driver that awaits its replies hides this in an error of the connection.
+        if isinstance(error.__cause__, driver.AuthenticationError):
+            raise BusRefused(_refused(address, error.__cause__)) from None
         if refusal := tls.refusal(address, error):
             raise refusal from None
         raise BusUnavailable(f"no broker answers at {address} ({_reason(error)})") from None

@@ -1,11 +1,12 @@
 """What a reader of results asks of a broker, as values: whoever decides does no input or output.
 
-Two performers carry them out: `link.Link` waits for replies, `async_link.AsyncLink` awaits them.
+Two performers carry them out: `link.Link` waits for replies, `async_link.AsyncLink` awaits them. Replies are
+as the server sends them (RESP2), and not as the driver would parse them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -21,16 +22,20 @@ class Open:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One command; answered as the driver parses it."""
+    """One command about a key, or several that one server holds; answered by its reply."""
 
+    key: str
     words: tuple[Any, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Together:
-    """Several commands in one round trip; answered by the list of their replies."""
+    """Several commands in one round trip to each server that is concerned; answered by all replies.
 
-    commands: tuple[tuple[Any, ...], ...]
+    atomic: nobody else's command comes between. In a cluster all keys are of one partition then.
+    """
+
+    commands: tuple[Command, ...]
     atomic: bool = False
 
 
@@ -54,3 +59,8 @@ class Contact:
     incarnation: str
     is_cluster: bool
     clock_ms: int
+
+
+def as_map(flat: Sequence[Any]) -> dict[str, Any]:
+    """A reply of names and values in turn."""
+    return {name.decode(): value for name, value in zip(flat[::2], flat[1::2], strict=True)}

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from facestream.bus.faults import GroupExists, GroupGone
-from facestream.bus.requests import Command, Contact, Pause, Steps, Together
+from facestream.bus.requests import Command, Contact, Pause, Steps, Together, as_map
 from facestream.errors import ResultsMissed
 from facestream.results.inbox import Inbox
 from facestream.results.partition import PAGE, Partition, entries_by_stream, find_start, look_at
@@ -18,6 +18,8 @@ from facestream.results.wishes import Wishes
 
 ACKNOWLEDGE_SECONDS = 1.0
 FIRST_PAGE = 8
+SCANNED = 10
+"""XAUTOCLAIM looks at so many for each that it may claim."""
 FEW_SECONDS = 0.25
 _NEW = ">"
 
@@ -77,15 +79,15 @@ class GroupFeed:
         for partition in self._partitions.values():
             mine = yield from self._read_history(partition, BEGINNING, 1)
             if not mine:
-                words = ("XGROUP DELCONSUMER", partition.stream, self._group, self._wishes.consumer)
-                yield Command(words)
+                who = (partition.stream, self._group, self._wishes.consumer)
+                yield Command(partition.stream, ("XGROUP", "DELCONSUMER", *who))
 
     def _acknowledge(self) -> Steps[None]:
         waiting = self._inbox.to_acknowledge
-        commands = [
-            ("XACK", self._by_number[number].stream, self._group, *entries)
-            for number, entries in waiting.items()
-        ]
+        commands = []
+        for number, entries in waiting.items():
+            stream = self._by_number[number].stream
+            commands.append(Command(stream, ("XACK", stream, self._group, *entries)))
         if commands:
             yield Together(tuple(commands))
             waiting.clear()
@@ -99,25 +101,31 @@ class GroupFeed:
             while entries := (yield from self._read_history(partition, after, PAGE)):
                 mine.update(entry.decode() for entry, _ in entries)
                 after = entries[-1][0]
-            self._inbox.keep_only(number, mine)
+            about = yield from look_at(partition)
+            oldest = about["first-entry"][0] if about.get("first-entry") else BEGINNING
+            self._inbox.keep_only(number, mine, oldest)
 
     def _adopt(self) -> Steps[None]:
         """Take over a page of what has been in somebody's hands for too long."""
         yield from self._acknowledge()
-        idle_ms = max(1, int(self._wishes.adopt_after_seconds * 1000))
-        partitions = list(self._partitions.values())
-        commands = [
-            ("XAUTOCLAIM", p.stream, self._group, self._wishes.consumer, idle_ms, p.cursor, "COUNT", PAGE)
-            for p in partitions
-        ]
         is_more = False
-        for partition, reply in zip(partitions, (yield Together(tuple(commands))), strict=True):
-            partition.cursor, entries, gone = reply
-            self._take_gone(partition, gone)
-            self._inbox.counts.adopted += self._inbox.arrive(partition.number, entries)
-            is_more |= partition.cursor != BEGINNING
+        for partition in self._partitions.values():
+            is_more |= yield from self._adopt_in(partition)
         if not is_more:
             self._adopt_at = time.monotonic() + self._wishes.adopt_after_seconds / 2
+
+    def _adopt_in(self, partition: Partition) -> Steps[bool]:
+        """True when there may be more. What is gone is named whoever has it: only of the idle it is lost."""
+        idle_ms = max(1, int(self._wishes.adopt_after_seconds * 1000))
+        stream, who, cursor = partition.stream, self._wishes.consumer, partition.cursor
+        pending = ("XPENDING", stream, self._group, "IDLE", idle_ms, cursor, "+", SCANNED * PAGE)
+        claiming = ("XAUTOCLAIM", stream, self._group, who, idle_ms, cursor, "COUNT", PAGE)
+        together = Together((Command(stream, pending), Command(stream, claiming)), atomic=True)
+        idle, (partition.cursor, entries, gone) = yield together
+        lost = {entry for entry, *_ in idle}.intersection(gone)
+        self._take_gone(partition, sorted(lost))
+        self._inbox.counts.adopted += self._inbox.arrive(partition.number, entries)
+        return partition.cursor != BEGINNING
 
     # Joining
 
@@ -131,7 +139,8 @@ class GroupFeed:
             if is_anew:
                 self._inbox.miss(partition.missed(None, None))
         with contextlib.suppress(GroupExists):  # another consumer was faster
-            yield Command(("XGROUP CREATE", partition.stream, self._group, at, "MKSTREAM"))
+            words = ("XGROUP", "CREATE", partition.stream, self._group, at, "MKSTREAM")
+            yield Command(partition.stream, words)
         partition.last = at
         yield from self._recover(partition)
 
@@ -145,7 +154,7 @@ class GroupFeed:
         return self._inbox.arrive(partition.number, left)
 
     def _read_history(self, partition: Partition, after: bytes, most: int) -> Steps[Any]:
-        reply = yield Command(self._reading(most, [partition.stream], [after]))
+        reply = yield self._reading(most, [partition.stream], [after])
         return [entry for _, entries in entries_by_stream(reply) for entry in entries]
 
     def _take_gone(self, partition: Partition, entries: Sequence[bytes]) -> None:
@@ -178,7 +187,7 @@ class GroupFeed:
         streams = list(self._partitions)
         if not self._is_cluster:
             block = max(1, int(wait_seconds * 1000))
-            reply = yield Command(self._reading(self._page, streams, [_NEW] * len(streams), block))
+            reply = yield self._reading(self._page, streams, [_NEW] * len(streams), block)
             yield from self._arrive(reply)
             return
         commands = [self._reading(self._page, [stream], [_NEW]) for stream in streams]
@@ -201,13 +210,12 @@ class GroupFeed:
 
     def _read_exactly(self, partitions: Sequence[Partition]) -> Steps[int]:
         """Read after a look at where the group stands, with nobody in between: what it skips is missing."""
-        looks = [("XINFO GROUPS", partition.stream) for partition in partitions]
-        reading = self._reading(
-            self._page, [partition.stream for partition in partitions], [_NEW] * len(partitions)
-        )
+        streams = [partition.stream for partition in partitions]
+        looks = [Command(stream, ("XINFO", "GROUPS", stream)) for stream in streams]
+        reading = self._reading(self._page, streams, [_NEW] * len(streams))
         *found, reply = yield Together((*looks, reading), atomic=True)
         for partition, groups in zip(partitions, found, strict=True):
-            for group in groups:
+            for group in map(as_map, groups):
                 if group["name"] == self._group.encode():
                     partition.last, partition.is_shared = group["last-delivered-id"], group["consumers"] > 1
         count = 0
@@ -244,7 +252,7 @@ class GroupFeed:
 
     def _reading(
         self, most: int, streams: Sequence[str], after: Sequence[object], block_ms: int = 0
-    ) -> tuple[Any, ...]:
+    ) -> Command:
         block = ("BLOCK", block_ms) if block_ms else ()
         who = ("GROUP", self._group, self._wishes.consumer)
-        return ("XREADGROUP", *who, "COUNT", most, *block, "STREAMS", *streams, *after)
+        return Command(streams[0], ("XREADGROUP", *who, "COUNT", most, *block, "STREAMS", *streams, *after))

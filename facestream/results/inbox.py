@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from facestream.contract import unpack_result
 from facestream.errors import FrameRefused, ResultsMissed, UsageError
+from facestream.results.positions import order_of
 from facestream.results.reorder import Reorder
 from facestream.results.result import Result
 from facestream.results.seen import Seen
@@ -17,7 +18,8 @@ from facestream.results.wishes import Wishes
 
 log = logging.getLogger("facestream.results")
 
-Entries = Iterable[tuple[bytes, dict[bytes, bytes]]]
+Entries = Iterable[tuple[bytes, Sequence[bytes]]]
+"""Ids, and for each the names and values of its fields in turn."""
 Item = Result | ResultsMissed
 Place = tuple[int, str]
 """Partition and entry id."""
@@ -66,7 +68,7 @@ class Inbox:
                 continue
             new += 1
             try:
-                raw = unpack_result(fields.get(b"r", b""))
+                raw = unpack_result(_payload(fields))
             except FrameRefused as error:
                 self._refuse(partition, entry, error)
                 continue
@@ -85,12 +87,16 @@ class Inbox:
         log.warning("%s", missed)
         self._ready.append(missed)
 
-    def keep_only(self, partition: int, entries: set[str]) -> None:
-        """Of what is in hand of a partition, the rest is another consumer's now: it will not be given."""
+    def keep_only(self, partition: int, entries: set[str], oldest: bytes) -> None:
+        """Of what is in hand of a partition, the rest is another consumer's now: it will not be given.
+
+        oldest: the first entry that is left; what was removed since it came is nobody else's.
+        """
         mine = entries | self._detached
         others = [place for place in self.in_hand if place[0] == partition and place[1] not in mine]
         for place in others:
-            self._seen.forget(self.in_hand.pop(place).frame)
+            if order_of(place[1].encode()) >= order_of(oldest):
+                self._seen.forget(self.in_hand.pop(place).frame)
 
     def detach(self, partition: int) -> None:
         """The broker has forgotten whose the entries of a partition were: those in hand are still given."""
@@ -177,3 +183,10 @@ class Inbox:
             self._ready.append(result)
         else:
             self._ready.extend(self._order.add(result, time.monotonic()))
+
+
+def _payload(fields: Sequence[bytes]) -> bytes:
+    """Field `r`; empty where there is none."""
+    if fields[0] == b"r":
+        return fields[1]
+    return dict(zip(fields[::2], fields[1::2], strict=True)).get(b"r", b"")

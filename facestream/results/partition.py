@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from facestream.bus.requests import Command, Contact, Steps
+from facestream.bus.requests import Command, Contact, Steps, as_map
 from facestream.errors import BusRefused, ResultsMissed
 from facestream.results.positions import BEGINNING, Start, before, first_from, number_of, time_of
 
@@ -15,14 +15,14 @@ PAGE = 128
 class Partition:
     """last: the id of the newest entry that was delivered, to us or to anybody of our group as we know it."""
 
-    __slots__ = ("cursor", "history", "is_shared", "last", "number", "stream")
+    __slots__ = ("cursor", "history", "is_doubted", "is_shared", "last", "number", "stream")
 
     def __init__(self, number: int, stream: str) -> None:
         self.number, self.stream = number, stream
         self.last: bytes | None = None
         self.history: bytes | None = None
         self.cursor: bytes = BEGINNING
-        self.is_shared = False
+        self.is_shared = self.is_doubted = False
 
     def gap_before(self, first: bytes) -> int:
         """How many results lie between the last that was delivered and this one."""
@@ -39,7 +39,7 @@ def find_start(partition: Partition, start: Start, contact: Contact) -> Steps[by
         return start.encode()
     if start != "latest":
         least = first_from(start, contact.clock_ms)
-        found = yield Command(("XRANGE", partition.stream, least, "+", "COUNT", 1))
+        found = yield Command(partition.stream, ("XRANGE", partition.stream, least, "+", "COUNT", 1))
         if found:
             return before(found[0][0])
     about = yield from look_at(partition)
@@ -47,18 +47,17 @@ def find_start(partition: Partition, start: Start, contact: Contact) -> Steps[by
 
 
 def look_at(partition: Partition) -> Steps[dict[str, Any]]:
-    """XINFO STREAM; empty where there is no stream yet."""
+    """What XINFO says of it; empty where there is no stream yet."""
     try:
-        about: dict[str, Any] = yield Command(("XINFO STREAM", partition.stream))
+        return as_map((yield Command(partition.stream, ("XINFO", "STREAM", partition.stream))))
     except BusRefused as error:
         if "no such key" in str(error):
             return {}
         raise
-    return about
 
 
-def entries_by_stream(reply: object) -> Iterator[tuple[str, Any]]:
-    """The driver's answer to XREAD or XREADGROUP."""
-    pairs = reply.items() if isinstance(reply, dict) else reply or []
-    for stream, entries in pairs:  # type: ignore[attr-defined]
-        yield stream.decode(), entries
+def entries_by_stream(reply: Any) -> Iterator[tuple[str, Any]]:
+    """A reply to XREAD or XREADGROUP: streams, each with at least one entry."""
+    for stream, entries in reply or ():
+        if entries:
+            yield stream.decode(), entries

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from facestream.bus.requests import Command, Contact, Pause, Steps, Together
+from facestream.errors import BusUnavailable
 from facestream.results.inbox import Inbox
 from facestream.results.partition import PAGE, Partition, entries_by_stream, find_start
-from facestream.results.positions import BEGINNING, Start
+from facestream.results.positions import BEGINNING, Start, number_of
 
 POLL_SECONDS = 0.05
 """How often a cluster is asked: it refuses one read over several slots."""
@@ -41,27 +44,29 @@ class PlainFeed:
         streams = list(self._partitions)
         if not self._is_cluster:
             block = ("BLOCK", max(1, int(wait_seconds * 1000)))
-            reply = yield Command(
-                ("XREAD", "COUNT", PAGE, *block, "STREAMS", *streams, *self._places(streams))
-            )
-            self._arrive(reply)
+            self._arrive((yield self._reading(streams, block)))
             return
-        commands = [("XREAD", "COUNT", PAGE, "STREAMS", name, *self._places([name])) for name in streams]
-        replies = yield Together(tuple(commands))
+        replies = yield Together(tuple([self._reading([stream]) for stream in streams]))
         if not sum([self._arrive(reply) for reply in replies]):
             yield Pause(min(wait_seconds, POLL_SECONDS))
 
     def close(self) -> Steps[None]:
         yield from ()
 
-    def _places(self, streams: list[str]) -> list[bytes]:
-        return [self._partitions[stream].last or BEGINNING for stream in streams]
+    def _reading(self, streams: list[str], block: tuple[Any, ...] = ()) -> Command:
+        places = [self._partitions[stream].last or BEGINNING for stream in streams]
+        return Command(streams[0], ("XREAD", "COUNT", PAGE, *block, "STREAMS", *streams, *places))
 
-    def _arrive(self, reply: object) -> int:
+    def _arrive(self, reply: Any) -> int:
         count = 0
         for stream, entries in entries_by_stream(reply):
             partition = self._partitions[stream]
             gap = partition.gap_before(entries[0][0])
+            if gap < 0 and not partition.is_doubted and number_of(entries[0][0]):
+                # Counted from 1 again: contact is made anew, and tells whether the broker has forgotten all.
+                partition.is_doubted = True
+                raise BusUnavailable("the broker may have begun anew")
+            partition.is_doubted = False
             if gap > 0:
                 self._inbox.miss(partition.missed(gap, entries[0][0]))
             partition.last = entries[-1][0]

@@ -36,6 +36,11 @@ def number_of(entry: bytes) -> int:
     return int(entry.partition(b"-")[2])
 
 
+def order_of(entry: bytes) -> tuple[int, int]:
+    """What to compare ids by."""
+    return milliseconds_of(entry), number_of(entry)
+
+
 def time_of(entry: bytes) -> datetime | None:
     """The broker's time of an entry; None for the beginning of a stream."""
     milliseconds = milliseconds_of(entry)

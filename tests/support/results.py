@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+from collections.abc import Coroutine, Iterator
+from typing import Any, TypeVar
 
+from facestream import AsyncResultReader
 from facestream.bus.connection import Connection
 from facestream.bus.taker import Outcome, Taker
 from facestream.contract import FaceMap, FrameHeader, describe_result, pack_result
 from facestream.errors import ResultsMissed
 from facestream.results.result import Result
 from support import bus
+
+T = TypeVar("T")
 
 FACE: FaceMap = {
     "box": [10.0, 20.0, 30.0, 40.0],
@@ -52,3 +57,43 @@ def _result_of(delivery: Any) -> Outcome:
 def seqs(items: list[Result | ResultsMissed]) -> list[int | str]:
     """The seq of each result; of missed ones `-` and how many."""
     return [item.seq if isinstance(item, Result) else f"-{item.count}" for item in items]
+
+
+class Awaited:
+    """An AsyncResultReader behind the methods of a ResultReader, in an event loop of its own."""
+
+    def __init__(self, url: str, **wishes: Any) -> None:
+        self._reader = AsyncResultReader(url, **wishes)
+        self._loop = asyncio.new_event_loop()
+        self.counts, self.consumer = self._reader.counts, self._reader.consumer
+
+    def read(self, most: int = 128, wait_seconds: float = 1.0) -> list[Result | ResultsMissed]:
+        return self._run(self._reader.read(most, wait_seconds))
+
+    def connect(self) -> None:
+        self._run(self._reader.connect())
+
+    def acknowledge(self, *results: Result) -> None:
+        self._run(self._reader.acknowledge(*results))
+
+    def close(self) -> None:
+        if not self._loop.is_closed():
+            self._run(self._reader.aclose())
+            self._loop.close()
+
+    def __iter__(self) -> Iterator[Result]:
+        results = self._reader.__aiter__()
+        try:
+            while (result := self._run(anext(results, None))) is not None:
+                yield result
+        finally:
+            self._run(results.aclose())
+
+    def __enter__(self) -> Awaited:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.close()
+
+    def _run(self, steps: Coroutine[Any, Any, T]) -> T:
+        return self._loop.run_until_complete(steps)

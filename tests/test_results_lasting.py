@@ -1,0 +1,303 @@
+"""Reading results while things go wrong: nothing is lost, nothing is given twice, and gaps are told."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any, cast
+
+import pytest
+import redis
+
+from facestream import Result, ResultReader, ResultsMissed
+from facestream.broker import EmbeddedBroker
+from facestream.bus.connection import Connection
+from facestream.errors import BusRefused, BusUnavailable
+from facestream.results.group import GroupFeed
+from facestream.results.inbox import Item
+from support import bus
+from support.cluster import Cluster, start_cluster
+from support.kept_server import KeptServer
+from support.results import Awaited, Studio, seqs
+from support.servers import KINDS, running
+
+Reader = ResultReader | Awaited
+Make = Callable[..., Reader]
+
+
+@pytest.fixture(params=[ResultReader, Awaited], ids=["sync", "async"])
+def make(request: pytest.FixtureRequest) -> Iterator[Make]:
+    """Makes readers of one kind; all of them are closed at the end."""
+    with ExitStack() as stack:
+        yield lambda url, **wishes: cast(Reader, stack.enter_context(request.param(url, **wishes)))
+
+
+def read_until(reader: Reader, count: int) -> list[Item]:
+    """So many results or more, and what is said of missing ones on the way."""
+    items: list[Item] = []
+
+    def is_there() -> bool:
+        items.extend(reader.read(1000, 0.05))
+        return sum(isinstance(item, Result) for item in items) >= count
+
+    bus.wait_until(is_there, f"{count} results are read")
+    return items
+
+
+def feed_of(reader: ResultReader) -> GroupFeed:
+    feed = reader._session._feed
+    assert isinstance(feed, GroupFeed)
+    return feed
+
+
+# The broker
+
+
+@pytest.mark.parametrize("group", [None, "g"])
+def test_a_broker_that_comes_back_with_its_data(make: Make, group: str | None) -> None:
+    with KeptServer() as server:
+        connection = Connection(server.url)
+        studio = Studio(connection)
+        reader = make(server.url, group=group, start="earliest", auto_acknowledge=False)
+        studio.shoot(count=3)
+        assert seqs(reader.read(2, 0.05)) == [0, 1]
+        server.kill()
+        left = [item for _ in range(2) for item in reader.read(10, 0.01)]
+        server.start()
+        studio.shoot(count=2)
+        again = left + read_until(reader, 3 - len(left))
+        assert seqs(again) == [2, 3, 4]
+        assert (reader.counts.missed, reader.counts.results) == (0, 5)
+        connection.close()
+
+
+@pytest.mark.parametrize("group", [None, "g"])
+def test_a_broker_that_lost_its_memory(make: Make, group: str | None) -> None:
+    """Nobody can know how many unread results were in it: that is said, too."""
+    with KeptServer(keeps=False) as server:
+        connection = Connection(server.url)
+        Studio(connection).shoot(count=3)
+        reader = make(server.url, group=group, start="earliest")
+        assert seqs(reader.read(100, 0.05)) == [0, 1, 2]
+        connection.close()
+        server.restart()
+        connection = Connection(server.url)
+        Studio(connection).shoot(count=2)
+        missed, *results = read_until(reader, 2)
+        assert isinstance(missed, ResultsMissed)
+        assert missed.count is None
+        assert "an unknown number of results" in str(missed)
+        assert seqs(results) == [0, 1]
+        connection.close()
+
+
+def test_a_delivery_that_was_lost_on_the_way(broker: EmbeddedBroker, connection: Connection) -> None:
+    """The broker has given the results to us, and we have not heard it: they are in our name."""
+    Studio(connection).shoot(count=3)
+    with bus.relayed(broker.url) as relay:
+        prefix = connection.keys.prefix
+        with ResultReader(relay.url, prefix=prefix, group="g", start="earliest") as reader:
+            reader.connect()
+            pending = connection.read("XINFO GROUPS", connection.keys.results(0))[0]["pending"]
+            assert pending == 0
+            feed_of(reader)._adopt_at = float("inf")
+            relay.lose = 1
+            assert seqs(read_until(reader, 3)) == [0, 1, 2]
+            assert relay.lost == 1
+            assert reader.counts.duplicates == 0
+
+
+@pytest.mark.parametrize(
+    ("url", "error"),
+    [("unix:///nowhere/at/all", BusUnavailable), ("{}?password=wrong", BusRefused)],
+    ids=["absent", "password"],
+)
+def test_first_contact(make: Make, url: str, error: type[Exception]) -> None:
+    with running("valkey", {"requirepass": "right"}) as server:
+        reader = make(url.format(server.url()))
+        with pytest.raises(error):
+            reader.connect()
+        if error is BusRefused:
+            with pytest.raises(error, match="refused these credentials"):
+                reader.read(1, 10)
+        else:
+            assert reader.read(1, 0.01) == []
+
+
+def test_who_comes_before_anybody_has_published(make: Make, broker: EmbeddedBroker, prefix: str) -> None:
+    reader = make(broker.url, prefix=prefix, start="latest", group="g")
+    assert reader.read(1, 0.01) == []
+    connection = Connection(broker.url, prefix=prefix)
+    Studio(connection).shoot(count=2)
+    assert seqs(read_until(reader, 2)) == [0, 1]
+    connection.close()
+
+
+def test_another_thread_ends_a_loop(broker: EmbeddedBroker, connection: Connection) -> None:
+    Studio(connection).shoot()
+    reader = ResultReader(broker.url, prefix=connection.keys.prefix, start="earliest")
+    closing = threading.Thread(target=reader.close)
+    for _ in reader:
+        closing.start()
+    closing.join()
+    assert reader.read() == []
+
+
+# Who is slow, and who is dead
+
+
+def test_what_another_adopted_is_not_given_here(
+    make: Make, broker: EmbeddedBroker, connection: Connection
+) -> None:
+    """A reader that was stopped for long has results in hand that are another's by now."""
+    Studio(connection).shoot(count=4)
+    prefix = connection.keys.prefix
+    slow = ResultReader(broker.url, prefix=prefix, group="g", start="earliest", idle_seconds=0.05)
+    loop = iter(slow)
+    assert next(loop).seq == 0
+    heir = make(broker.url, prefix=prefix, group="g", adopt_after_seconds=0.001)
+    assert seqs(read_until(heir, 4)) == [0, 1, 2, 3]
+    feed_of(slow)._refreshed_at = float("-inf")
+    assert list(loop) == []
+    assert slow.counts.results == 1
+    slow.close()
+
+
+def test_who_looks_after_his_results_keeps_them(broker: EmbeddedBroker, connection: Connection) -> None:
+    """To look makes them new: their time in his hands begins again."""
+    Studio(connection).shoot(count=2)
+    prefix, stream = connection.keys.prefix, connection.keys.results(0)
+    with ResultReader(broker.url, prefix=prefix, group="g", start="earliest", auto_acknowledge=False) as slow:
+        assert seqs(slow.read(10, 0.05)) == [0, 1]
+
+        def idle_ms() -> int:
+            with redis.Redis.from_url(broker.url) as client:
+                pending = client.xpending_range(stream, "g", "-", "+", 10)
+            return min(int(entry["time_since_delivered"]) for entry in pending)
+
+        bus.wait_until(lambda: idle_ms() > 50, "the results are in his hands for a while")
+        feed_of(slow)._refreshed_at, asked_at = float("-inf"), time.monotonic()
+        slow.read(10, 0.001)
+        idle = idle_ms()
+        assert idle <= (time.monotonic() - asked_at) * 1000 + 1
+
+
+def test_an_acknowledged_result_that_comes_back_is_not_given_twice(
+    broker: EmbeddedBroker, connection: Connection
+) -> None:
+    Studio(connection).shoot(count=2)
+    with ResultReader(broker.url, prefix=connection.keys.prefix, start="earliest", group="g") as reader:
+        assert seqs(reader.read(10, 0.05)) == [0, 1]
+        stream = connection.keys.results(0)
+        for entry, fields in bus.entries_of(connection, stream):
+            del entry
+            connection.read("XADD", stream, "*", "r", fields[b"r"])
+        assert seqs(reader.read(10, 0.05)) == []
+        assert reader.counts.duplicates == 2
+        assert reader.read(10, 0.01) == []
+    assert connection.read("XINFO GROUPS", stream)[0]["pending"] == 0
+
+
+def test_what_the_dead_had_in_hand_and_was_removed_is_told(
+    make: Make, broker: EmbeddedBroker, connection: Connection
+) -> None:
+    studio, prefix = Studio(connection), connection.keys.prefix
+    studio.shoot(count=4)
+    dead = make(broker.url, prefix=prefix, group="g", start="earliest")
+    assert seqs(dead.read(10, 0.05)) == [0, 1, 2, 3]
+    studio.trim(1)
+    heir = make(broker.url, prefix=prefix, group="g", adopt_after_seconds=0.001)
+    assert seqs(read_until(heir, 1)) == ["-3", 3]
+    assert connection.read("XINFO GROUPS", connection.keys.results(0))[0]["pending"] == 1
+
+
+def test_strangers_in_the_stream(make: Make, broker: EmbeddedBroker, connection: Connection) -> None:
+    studio, stream = Studio(connection), connection.keys.results(0)
+    studio.shoot()
+    connection.read("XADD", stream, "*", "r", b"\xc1 no msgpack")
+    connection.read("XADD", stream, "*", "unknown", "field")
+    studio.shoot()
+    reader = make(broker.url, prefix=connection.keys.prefix, group="g", start="earliest")
+    assert seqs(reader.read(10, 0.05)) == [0, 1]
+    assert (reader.counts.unreadable, reader.counts.missed) == (2, 0)
+    assert reader.read(10, 0.01) == []
+    assert connection.read("XINFO GROUPS", stream)[0]["pending"] == 0, "they are in nobody's way"
+
+
+# Several partitions
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    with start_cluster(3) as running:
+        yield running
+
+
+CAMERAS = ("lobby", "hall", "yard", "door")
+
+
+@pytest.mark.parametrize("group", [None, "g"])
+@pytest.mark.parametrize("where", ["server", "cluster"])
+def test_all_partitions(
+    make: Make, request: pytest.FixtureRequest, where: str, group: str | None, prefix: str
+) -> None:
+    url = request.getfixturevalue("broker" if where == "server" else "cluster").url
+    connection = Connection(url, prefix=prefix, partitions=6)
+    studio = Studio(connection)
+    wishes: dict[str, Any] = {"prefix": prefix, "group": group, "start": "earliest"}
+    one, other = make(url, **wishes), make(url, **wishes)
+    one.connect()
+    for camera in CAMERAS * 3:
+        studio.shoot(camera)
+    frames = [item.frame for item in read_until(one, 12) if isinstance(item, Result)]
+    assert len(set(frames)) == len(frames) == 12
+    assert len(other.read(100, 0.05)) == (0 if group else 12)
+    assert one.read(1, 0.01) == []
+    for camera in CAMERAS:
+        studio.shoot(camera, 5)
+        studio.trim(2, camera)
+    partitions = {connection.keys.partition(camera) for camera in CAMERAS}
+    told = read_until(one, 2 * len(partitions))
+    missed = [item.count or 0 for item in told if isinstance(item, ResultsMissed)]
+    assert sum(missed) == 5 * len(CAMERAS) - 2 * len(partitions)
+    studio.shoot("lobby")
+    lobby = make(url, cameras=["lobby"], start="earliest", prefix=prefix).read(100, 0.05)
+    assert {item.camera for item in lobby if isinstance(item, Result)} == {"lobby"}
+    connection.close()
+
+
+# Exactness
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("readers", [1, 2, 3])
+def test_missed_and_read_are_all_there_ever_were(kind: str, readers: int) -> None:
+    """Whoever of a group reads over a gap, it is told once; in whatever order they read and results go."""
+    with running(kind) as server, ExitStack() as stack:
+        connection = Connection(server.url())
+        studio = Studio(connection)
+        group = [
+            stack.enter_context(ResultReader(server.url(), group="g", start="earliest"))
+            for _ in range(readers)
+        ]
+        for reader in group:
+            reader.connect()
+        plain = stack.enter_context(ResultReader(server.url(), start="earliest"))
+        plain.connect()
+        for turn, (shots, kept, taken) in enumerate(
+            [(5, 5, 2), (9, 4, 3), (3, 6, 1), (30, 2, 9), (4, 4, 2), (40, 7, 5)]
+        ):
+            studio.shoot(count=shots)
+            studio.trim(kept)
+            group[turn % readers].read(taken, 0.001)
+            if turn % 2:
+                plain.read(4, 0.001)
+        for reader in [*group, plain]:
+            while reader.read(100, 0.001):
+                pass
+        assert sum(reader.counts.results + reader.counts.missed for reader in group) == 91
+        assert plain.counts.results + plain.counts.missed == 91
+        assert 0 < plain.counts.missed < 91
+        connection.close()
