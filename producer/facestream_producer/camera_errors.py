@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import ssl
 from typing import Protocol
 
 from av import error as ffmpeg
@@ -55,6 +56,9 @@ def explain(error: Exception, url: Address, timed_out: bool = False) -> SourceEr
 
 
 def _explain_number(error: Exception, url: Address) -> SourceError:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        why = "is not vouched for by FACESTREAM_CAMERA_CA"
+        return CameraUnreachable(f"{url}: its certificate {why} ({error.verify_message})")
     number = getattr(error, "errno", None)
     if number == errno.ECONNREFUSED:
         return CameraUnreachable(f"{url}: nobody listens there: is the camera on, and is the port right?")
@@ -63,8 +67,11 @@ def _explain_number(error: Exception, url: Address) -> SourceError:
     if number in (errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED):
         return CameraUnreachable(f"{url}: the connection was broken off")
     if number == errno.EIO:
+        check = "the host's name and the network"
+        if url.scheme in ("rtsps", "https", "rtmps"):
+            check += ", and its certificate where FACESTREAM_CAMERA_CA is set"
         where = "; where it redirects to is not followed" if url.scheme.startswith("http") else ""
-        return CameraUnreachable(f"{url} cannot be reached: check the host's name and the network{where}")
+        return CameraUnreachable(f"{url} cannot be reached: check {check}{where}")
     if number == errno.EPROTONOSUPPORT:
         return SourceUnreadable(f"{url} does not offer this transport: try the other of tcp and udp")
     return SourceBroken(f"{url} cannot be read ({type(error).__name__})")

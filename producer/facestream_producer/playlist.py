@@ -9,6 +9,8 @@ import socket
 import ssl
 import string
 import time
+from collections.abc import Sequence
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import SplitResult, quote, unquote, urlsplit
@@ -107,10 +109,19 @@ class Fetcher:
         if not found:
             raise CameraUnreachable(f"{self._url} refers to a host whose name is not known now")
         connection = http.client.HTTPConnection(host, port, timeout=self._wait_seconds)
-        connection.sock = socket.create_connection((found[0], port), self._wait_seconds)
-        if place.scheme == "https":
-            connection.sock = self._secured(connection.sock, host)
+        plain = self._reach(found, port)
+        try:
+            connection.sock = self._secured(plain, host) if place.scheme == "https" else plain
+        except BaseException:
+            plain.close()
+            raise
         return connection
+
+    def _reach(self, addresses: Sequence[str], port: int) -> socket.socket:
+        for address in addresses[:-1]:
+            with suppress(OSError):
+                return socket.create_connection((address, port), self._wait_seconds)
+        return socket.create_connection((addresses[-1], port), self._wait_seconds)
 
     def _secured(self, plain: socket.socket, host: str) -> ssl.SSLSocket:
         context = ssl.create_default_context(cafile=self._policy.camera_ca)
@@ -148,7 +159,7 @@ class Fetcher:
             raise SourceBroken(f"{self._url}: {what} cannot be had (HTTP status {status})")
 
     def _explain(self, error: Exception) -> SourceError:
-        if isinstance(error, socket.gaierror | ValueError):
+        if isinstance(error, socket.gaierror | ValueError) and not isinstance(error, ssl.SSLError):
             return SourceUnreadable(f"{self._url} refers to a place that is no address")
         if isinstance(error, TimeoutError) and self._answered:
             return CameraStalled(f"{self._url} is connected, but sends nothing any more")

@@ -23,7 +23,7 @@ import gi
 gi.require_version("Gst", "1.0")
 gi.require_version("GstRtsp", "1.0")
 gi.require_version("GstRtspServer", "1.0")
-from gi.repository import GLib, Gst, GstRtsp, GstRtspServer  # noqa: E402
+from gi.repository import Gio, GLib, Gst, GstRtsp, GstRtspServer  # noqa: E402
 
 DELIMITER = b"\x00\x00\x00\x01\x09"
 LAUNCH = (
@@ -46,7 +46,7 @@ def main() -> None:
     transport = GstRtsp.RTSPLowerTrans.UDP if options.transport == "udp" else GstRtsp.RTSPLowerTrans.TCP
     factory.set_protocols(transport)
     factory.connect("media-configure", lambda _factory, media: Feed(media, pictures, options).start())
-    if options.auth != "none":
+    if options.auth != "none" or options.certificate:
         _protect(server, factory, options)
     server.get_mount_points().add_factory("/live", factory)
     server.attach(None)
@@ -105,7 +105,12 @@ def _protect(server: object, factory: object, options: argparse.Namespace) -> No
     token = GstRtspServer.RTSPToken()
     token.set_string("media.factory.role", "viewer")
     auth = GstRtspServer.RTSPAuth.new()
-    if options.auth == "basic":
+    if options.certificate:
+        certificate = Gio.TlsCertificate.new_from_files(str(options.certificate), str(options.key))
+        auth.set_tls_certificate(certificate)
+    if options.auth == "none":
+        auth.set_default_token(token)
+    elif options.auth == "basic":
         auth.add_basic(GstRtspServer.RTSPAuth.make_basic(options.user, password), token)
     else:
         auth.set_supported_methods(GstRtsp.RTSPAuthMethod.DIGEST)
@@ -125,6 +130,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--auth", choices=["none", "basic", "digest"], default="none")
     parser.add_argument("--user", default="viewer")
     parser.add_argument("--transport", choices=["tcp", "udp"], default="tcp")
+    parser.add_argument("--certificate", type=Path)
+    parser.add_argument("--key", type=Path)
     parser.add_argument("--corrupt-every", type=int, default=0)
     parser.add_argument("--silent-after", type=int, default=-1)
     return parser.parse_args()

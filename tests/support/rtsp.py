@@ -13,6 +13,7 @@ import os
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -25,6 +26,7 @@ import av
 import psutil
 
 from facestream import broker_watch
+from support.certificates import Certificate
 from support.clips import make_clip
 from support.ports import free_port
 
@@ -39,6 +41,7 @@ DEBIAN_PYTHON = "/usr/bin/python3"
 GST_PACKAGES = (
     "gir1.2-gst-rtsp-server-1.0",
     "gir1.2-gstreamer-1.0",
+    "glib-networking",
     "python3-gi",
     "gstreamer1.0-plugins-base",
     "gstreamer1.0-plugins-good",
@@ -52,9 +55,12 @@ class RtspServer:
     command: what starts it, with PORT where the port goes.
     """
 
-    def __init__(self, command: list[str], path: str, environment: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, command: list[str], path: str, environment: dict[str, str] | None = None, *, tls: bool = False
+    ) -> None:
         self.port = free_port()
         self.path = path
+        self._tls = tls
         self._command = [part.replace("PORT", str(self.port)) for part in command]
         self._environment = os.environ | (environment or {})
         self._folder = tempfile.TemporaryDirectory(prefix="fsrtsp-")
@@ -67,7 +73,8 @@ class RtspServer:
 
     def url_with(self, userinfo: str) -> str:
         """The address; `userinfo` is `user:password`, percent-encoded."""
-        return f"rtsp://{userinfo + '@' if userinfo else ''}127.0.0.1:{self.port}/{self.path}"
+        scheme = "rtsps" if self._tls else "rtsp"
+        return f"{scheme}://{userinfo + '@' if userinfo else ''}127.0.0.1:{self.port}/{self.path}"
 
     def start(self) -> None:
         """Returns when it answers."""
@@ -117,11 +124,21 @@ class RtspServer:
                 server.send_signal(number)
 
     def _answers(self) -> bool:
-        with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1.0) as probe:
+        with (
+            suppress(OSError),
+            socket.create_connection(("127.0.0.1", self.port), 1.0) as plain,
+            _unchecked().wrap_socket(plain) if self._tls else plain as probe,
+        ):
             probe.settimeout(1.0)
-            probe.sendall(f"OPTIONS rtsp://127.0.0.1:{self.port}/ RTSP/1.0\r\nCSeq: 1\r\n\r\n".encode())
+            probe.sendall(f"OPTIONS {self.url} RTSP/1.0\r\nCSeq: 1\r\n\r\n".encode())
             return probe.recv(8) == b"RTSP/1.0"
         return False
+
+
+def _unchecked() -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
 
 
 def aio_server(folder: Path) -> RtspServer:
@@ -136,15 +153,25 @@ def aio_server(folder: Path) -> RtspServer:
 
 
 def gst_server(
-    folder: Path, *options: str, password: str = "", b_frames: bool = False, fps: int = CLIP_FPS
+    folder: Path,
+    *options: str,
+    password: str = "",
+    b_frames: bool = False,
+    fps: int = CLIP_FPS,
+    certificate: Certificate | None = None,
 ) -> RtspServer:
-    """GStreamer's server; options as gst_rtsp_server.py has them, the user is `viewer`."""
+    """GStreamer's server; options as gst_rtsp_server.py has them, the user is `viewer`.
+
+    certificate: it speaks rtsps with it.
+    """
     clip = folder / f"clip-{b_frames}.h264"
     if not clip.exists():
         _make_stream(clip, B_FRAMES if b_frames else {"bf": "0"})
     program = str(Path(__file__).parent / "gst_rtsp_server.py")
     command = [DEBIAN_PYTHON, program, str(clip), "--port", "PORT", "--fps", str(fps), *options]
-    return RtspServer(command, "live", {"RTSP_PASSWORD": password})
+    if certificate is not None:
+        command += ["--certificate", str(certificate.path), "--key", str(certificate.key)]
+    return RtspServer(command, "live", {"RTSP_PASSWORD": password}, tls=certificate is not None)
 
 
 def _make_stream(path: Path, how: dict[str, str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -14,6 +15,7 @@ from pathlib import Path
 import av
 import cv2
 
+from support.certificates import Certificate
 from support.clips import numbered
 
 BOUNDARY = "picture"
@@ -39,11 +41,19 @@ class WebCamera:
 
 
 @contextmanager
-def web_camera(camera: WebCamera | None = None, port: int = 0) -> Iterator[WebCamera]:
+def web_camera(
+    camera: WebCamera | None = None, port: int = 0, certificate: Certificate | None = None
+) -> Iterator[WebCamera]:
     camera = camera or WebCamera()
     server = ThreadingHTTPServer(("127.0.0.1", port), _handler(camera))
     server.daemon_threads = True
+    server.handle_error = lambda *_: None  # type: ignore[method-assign]
     camera.url = f"http://127.0.0.1:{server.server_port}"
+    if certificate is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate.path, certificate.key)
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+        camera.url = camera.url.replace("http", "https")
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:
