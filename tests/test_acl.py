@@ -436,7 +436,7 @@ def test_no_user_may_anything_outside_its_keys(broker: Guarded, user: str) -> No
     ("user", "with_pictures"),
     [
         ("producer", "eval evalsha xadd xdel xlen xinfo|groups xgroup|create"),
-        ("worker", "xreadgroup xrange xclaim xack xdel xpending xinfo|groups"),
+        ("worker", "xreadgroup xgroup|create xrange xclaim xack xdel xpending xinfo|groups"),
         ("tracker", ""),
         ("consumer", ""),
         ("viewer", ""),

@@ -55,6 +55,45 @@ def held_by(connection: Connection, name: str) -> dict[str, int]:
 # Turns
 
 
+def test_a_stream_that_was_deleted_and_begun_anew_is_read(connection: Connection) -> None:
+    """With the stream went its group; a frame that is published then is for workers nevertheless."""
+    epoch, reader = begin(connection, "cam"), worker(connection)
+    publish(epoch)
+    connection.read("DEL", connection.keys.frames("cam"))
+    publish(epoch)
+    batch = take(reader, 4)
+    assert turns(batch) == ["cam:1"]
+    assert reader.commit([result_of(batch[0])]) == 1
+    assert connection.read("XLEN", connection.keys.frames("cam")) == 0
+
+
+def test_a_stream_that_was_deleted_and_begun_anew_is_swept(connection: Connection) -> None:
+    """Its turn went to a worker that died with it in its hands, before there was a group."""
+    epoch, reader = begin(connection, "cam"), worker(connection)
+    publish(epoch)
+    connection.read("DEL", connection.keys.frames("cam"))
+    publish(epoch)
+    assert connection.read("ZPOPMIN", connection.keys.ready(0))
+    assert take(reader) == []
+    sweep_now(reader, connection)
+    assert turns(take(reader)) == ["cam:1"]
+
+
+def test_cameras_that_a_full_batch_leaves_in_line_keep_their_turn(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(taker_module, "BATCH_BYTES", 1000)
+    epochs = [begin(connection, name) for name in ("c", "b", "a")]
+    for _ in range(2):
+        for epoch in epochs:
+            publish(epoch, image=bytes(1000))
+    reader, order = worker(connection), []
+    while batch := take(reader, 3):
+        order += turns(batch)
+        reader.commit([result_of(delivery) for delivery in batch])
+    assert order == ["c:0", "b:0", "a:0", "c:1", "b:1", "a:1"]
+
+
 def test_nothing_to_do(connection: Connection) -> None:
     taker = worker(connection)
     assert take(taker, 8) == []

@@ -243,7 +243,7 @@ def test_a_broker_that_is_not_there_is_named_without_password(
 ) -> None:
     monkeypatch.setattr("facestream.bus.connection.RETRY_SECONDS", 0.0)
     status, _, err = facestream(*command, "--redis", f"unix://:{MARK}@/nowhere/at/all.sock")
-    assert status == 1
+    assert status == 75
     assert "no broker answers at unix://***@/nowhere/at/all.sock" in err
 
 

@@ -34,7 +34,7 @@ local function publish(payload)
   end
 end
 
-local ended = 0
+local ended, let_go = 0, {}
 for i = 4, #ARGV, 5 do
   local camera, id, reason, payload, held_us = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], tonumber(ARGV[i + 4])
   if settle(prefix .. 'frames:' .. camera, id) then
@@ -48,8 +48,9 @@ for i = 4, #ARGV, 5 do
       count(camera, 'drop:' .. reason, 1)
     end
   end
-  redis.call('HDEL', held, name_held(camera, id))
+  let_go[#let_go + 1] = name_held(camera, id)
 end
+if #let_go > 0 then redis.call('HDEL', held, unpack(let_go)) end
 for camera, fields in pairs(counts) do
   for field, amount in pairs(fields) do add(prefix .. 'ledger:' .. camera, field, amount) end
 end

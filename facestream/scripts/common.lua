@@ -54,6 +54,11 @@ local function cursor(frames)
   return nil, 0
 end
 
+-- Our own group where there is a stream without: false where there is none.
+local function begin_group(frames)
+  return (attempt(redis.call, 'XGROUP', 'CREATE', frames, GROUP, '0'))
+end
+
 local function is_after(id, other)
   local ms, number = string.match(id, '^(%d+)-(%d+)$')
   local other_ms, other_number = string.match(other, '^(%d+)-(%d+)$')
@@ -105,14 +110,17 @@ local function book_lost(ledger, gap)
 end
 
 -- A producer's totals are cumulative: stored, never added, so that a retry changes nothing. All it says is
--- numbered, and scripts do not believe what comes late, after something newer.
-local function store_totals(ledger, said, lease_ms, captured, in_hand, drops)
-  redis.call('HSET', ledger, 'said', said)
-  redis.call('HSET', ledger, 'captured', captured, 'in_hand', in_hand,
-    'lease_until_ms', whole(now_ms() + lease_ms))
-  for reason, count in pairs(cjson.decode(drops)) do
-    redis.call('HSET', ledger, 'src:' .. reason, whole(count))
+-- numbered, and scripts do not believe what comes late, after something newer. As fields and values for HSET.
+local function totals_to_store(said, lease_ms, captured, in_hand, drops)
+  local stored = {'said', said, 'captured', captured, 'in_hand', in_hand,
+    'lease_until_ms', whole(now_ms() + lease_ms)}
+  if drops ~= '{}' then
+    for reason, count in pairs(cjson.decode(drops)) do
+      stored[#stored + 1] = 'src:' .. reason
+      stored[#stored + 1] = whole(count)
+    end
   end
+  return stored
 end
 
 -- Entry ids are unique in one stream only, so what is held is named by camera and id.

@@ -27,7 +27,7 @@ if seq > last then
   redis.call('HSET', ledger, 'seq', seq)
 end
 local lease_ms = state == 'ended' and 0 or tonumber(ARGV[8])
-store_totals(ledger, said, lease_ms, ARGV[9], ARGV[10], ARGV[11])
-redis.call('HSET', ledger, 'state', state)
+redis.call('HSET', ledger, 'state', state,
+  unpack(totals_to_store(said, lease_ms, ARGV[9], ARGV[10], ARGV[11])))
 local _, in_hand = cursor(frames)
 return {'ok', tonumber(ARGV[6]) - (redis.call('XLEN', frames) - in_hand), forgotten and '1' or ''}

@@ -43,7 +43,7 @@ end
 local page = redis.call('SSCAN', cameras, from, 'COUNT', 100)
 for _, camera in ipairs(page[2]) do
   local frames = prefix .. 'frames:' .. camera
-  local delivered = cursor(frames)
+  local delivered = cursor(frames) or begin_group(frames) and '0-0'
   if delivered then
     local last_id = redis.call('HGET', prefix .. 'ledger:' .. camera, 'last_id')
     if last_id and last_id ~= delivered then queue_up(ready, camera) end

@@ -9,8 +9,10 @@ local prefix, worker, batch, popped = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[
 local header_limit, image_limit, bytes_left = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 local DROPS_PER_CALL = 256
 
+local now = now_ms() -- as good as standing still while a script runs
+
 allow_when_full(held)
-redis.call('ZADD', workers, whole(now_ms()), worker)
+redis.call('ZADD', workers, whole(now), worker)
 
 local function frames_of(camera) return prefix .. 'frames:' .. camera end
 local function ledger_of(camera) return prefix .. 'ledger:' .. camera end
@@ -34,15 +36,24 @@ end
 
 local function is_too_old(id, header)
   if #header > header_limit then return false end
+  -- Taking a header apart costs more than most of the rest; what never grows old has no such word in it.
+  if not string.find(header, 'max_age_ms', 1, true) then return false end
   local ok, about = pcall(cmsgpack.unpack, header)
   if not ok or type(about) ~= 'table' or type(about['max_age_ms']) ~= 'number' then return false end
   local held_us = type(about['held_us']) == 'number' and about['held_us'] or 0
   local published_ms = tonumber(string.match(id, '^%d+'))
-  return now_ms() - published_ms + held_us / 1000 > about['max_age_ms']
+  return now - published_ms + held_us / 1000 > about['max_age_ms']
 end
 
 local function drop(camera, id, reason)
   if settle(frames_of(camera), id) then add(ledger_of(camera), 'drop:' .. reason, 1) end
+end
+
+-- What this call puts into the worker's hands, written down at its end: field, attempts, …
+local holding = {}
+local function hold(field, attempts)
+  holding[#holding + 1] = field
+  holding[#holding + 1] = attempts
 end
 
 -- A frame that was delivered before, again; nil when it has vanished or grown too old meanwhile.
@@ -55,7 +66,7 @@ local function deliver_again(field, attempts)
   if is_too_old(id, header) then return drop(camera, id, 'too_old') end
   -- Claiming sets the idle time back to nothing.
   redis.call('XCLAIM', frames_of(camera), GROUP, READER, 0, id, 'JUSTID')
-  redis.call('HSET', held, field, attempts)
+  hold(field, attempts)
   return delivery(camera, id, attempts, header, image)
 end
 
@@ -82,38 +93,73 @@ end
 
 local drops_left = DROPS_PER_CALL
 
+local function read_next(frames)
+  local function read()
+    return attempt(redis.call, 'XREADGROUP', 'GROUP', GROUP, READER, 'COUNT', 1, 'STREAMS', frames, '>')
+  end
+  local ok, reply = read()
+  if not ok and string.find(type(reply) == 'table' and reply.err or tostring(reply), 'NOGROUP', 1, true) then
+    -- Somebody deleted the stream and it was begun anew, without our group.
+    begin_group(frames)
+    ok, reply = read()
+  end
+  return ok and reply and not reply.err and reply[1][2][1]
+end
+
+-- The camera's next frame, if there is one that is not too old, and whether there are more.
 local function take_next(camera)
-  local frames = frames_of(camera)
   while drops_left > 0 do
-    local ok, reply = attempt(redis.call, 'XREADGROUP', 'GROUP', GROUP, READER, 'COUNT', 1, 'STREAMS', frames, '>')
-    if not ok or not reply or reply.err then return nil end
-    local entry = reply[1][2][1]
+    local entry = read_next(frames_of(camera))
+    if not entry then return nil, false end
     local id, header, image = entry[1], fields_of(entry)
-    local more = redis.call('HGET', ledger_of(camera), 'last_id') ~= id
+    local known, last_id = attempt(redis.call, 'HGET', ledger_of(camera), 'last_id')
+    local more = known and last_id ~= id
     if not is_too_old(id, header) then
-      if more then queue_up(ready, camera) end
-      redis.call('HSET', held, name_held(camera, id), 1)
-      return delivery(camera, id, 1, header, image)
+      hold(name_held(camera, id), 1)
+      return delivery(camera, id, 1, header, image), more
     end
     drop(camera, id, 'too_old')
     drops_left = drops_left - 1
-    if not more then return nil end
+    if not more then return nil, false end
   end
-  queue_up(ready, camera)
+  return nil, true
+end
+
+-- One frame of each camera in line; more of the same only when the line is empty: nobody else waits then.
+local function take_turns(first)
+  local frames, served = {}, {}
+  local function has_room() return #frames < batch and drops_left > 0 and bytes_left > 0 end
+  local function serve(camera)
+    local frame, more = take_next(camera)
+    frames[#frames + 1] = frame
+    if more then served[#served + 1] = camera end
+  end
+
+  if first ~= '' then serve(first) end
+  local is_line_empty = false
+  while has_room() and not is_line_empty do
+    local wanted = batch - #frames
+    local line = redis.call('ZPOPMIN', ready, wanted)
+    is_line_empty = #line < 2 * wanted
+    for i = 1, #line, 2 do
+      if has_room() then
+        serve(line[i])
+      else
+        redis.call('ZADD', ready, 'NX', line[i + 1], line[i])
+      end
+    end
+  end
+  while has_room() and #served > 0 do serve(table.remove(served, 1)) end
+  for _, camera in ipairs(served) do queue_up(ready, camera) end
+  return frames
 end
 
 local taken = take_held()
 if #taken == 0 then taken[1] = take_orphan() end
-if #taken > 0 then
-  if popped ~= '' then queue_up(ready, popped) end
-  return taken
+if #taken == 0 then
+  taken = take_turns(popped)
+elseif popped ~= '' then
+  queue_up(ready, popped)
 end
-
-while #taken < batch and drops_left > 0 and bytes_left > 0 do
-  local camera = popped
-  popped = ''
-  if camera == '' then camera = redis.call('ZPOPMIN', ready)[1] end
-  if not camera then break end
-  taken[#taken + 1] = take_next(camera)
-end
+if #holding > 0 then redis.call('HSET', held, unpack(holding)) end
 return taken
