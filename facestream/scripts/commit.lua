@@ -27,20 +27,23 @@ end
 
 -- The second half of a result's id is its number among all results of the partition: whoever finds the next
 -- one missing knows how many were trimmed. Where the clock went back, the broker's own id goes on counting.
-local function publish(payload)
-  local id = whole(now) .. '-' .. redis.call('INCR', added)
-  if not attempt(redis.call, 'XADD', results, id, 'r', payload) then
-    redis.call('XADD', results, '*', 'r', payload)
+local function publish(payloads)
+  local before = redis.call('INCRBY', added, #payloads) - #payloads
+  for i, payload in ipairs(payloads) do
+    local id = whole(now) .. '-' .. whole(before + i)
+    if not attempt(redis.call, 'XADD', results, id, 'r', payload) then
+      redis.call('XADD', results, '*', 'r', payload)
+    end
   end
 end
 
-local ended, let_go = 0, {}
+local ended, published, let_go = 0, {}, {}
 for i = 4, #ARGV, 5 do
   local camera, id, reason, payload, held_us = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], tonumber(ARGV[i + 4])
   if settle(prefix .. 'frames:' .. camera, id) then
     ended = ended + 1
     if reason == '' then
-      publish(payload)
+      published[#published + 1] = payload
       count(camera, 'results', 1)
       count_age(camera, id, held_us)
     else
@@ -50,6 +53,7 @@ for i = 4, #ARGV, 5 do
   end
   let_go[#let_go + 1] = name_held(camera, id)
 end
+if #published > 0 then publish(published) end
 if #let_go > 0 then redis.call('HDEL', held, unpack(let_go)) end
 for camera, fields in pairs(counts) do
   for field, amount in pairs(fields) do add(prefix .. 'ledger:' .. camera, field, amount) end
