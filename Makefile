@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 
 # Servers and tools that tests use where they are, and that are not on PyPI; without them those tests are skipped.
-SYSTEM_PACKAGES := redis-server openssl python3-gi gir1.2-gstreamer-1.0 gir1.2-gst-rtsp-server-1.0 glib-networking \
+SYSTEM_PACKAGES := redis-server openssl mosquitto python3-gi gir1.2-gstreamer-1.0 gir1.2-gst-rtsp-server-1.0 glib-networking \
   gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad prometheus prometheus-alertmanager
 APT := DEBIAN_FRONTEND=noninteractive apt-get -o Acquire::Retries=1 -o Acquire::http::Timeout=20 -qq
 

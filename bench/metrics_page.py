@@ -20,6 +20,7 @@ from facestream.exporter_cameras import camera_registry_metrics
 from facestream.exporter_metrics import broker_metrics, camera_metrics, up_metrics
 from facestream.metrics import RestartCounter
 from facestream_producer.metrics import PrometheusHooks as ProducerMetrics
+from facestream_sinks.metrics import PrometheusHooks as SinkMetrics
 from facestream_tracker.metrics import PrometheusHooks as TrackerMetrics
 from facestream_worker.metrics import PrometheusHooks as WorkerMetrics
 
@@ -107,6 +108,12 @@ def tracker() -> Iterable[Described]:
     return of_registry(registry)
 
 
+def sink() -> Iterable[Described]:
+    registry = CollectorRegistry()
+    SinkMetrics(registry)
+    return of_registry(registry)
+
+
 def exporter() -> Iterator[Described]:
     yield from of_families(up_metrics(is_up=True, seconds=0.0))
     yield from of_families(broker_metrics(Overview(0, 0), "an incarnation", 0))
@@ -133,6 +140,9 @@ SECTIONS = (
         tracker,
     ),
     Section("Producer", "What this producer has seen since its start; it may miss an event.", producer),
+    Section(
+        "Sink", "What this sink has carried since its start; one that is killed may miss an event.", sink
+    ),
     Section(
         "Whoever starts several processes",
         "`run`, and `worker` or `producer` with more than one process.",

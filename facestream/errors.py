@@ -14,6 +14,9 @@ FacestreamError
 │   ├── SourceMissing        nothing is there
 │   ├── SourceUnreadable     there, but no video or picture in it
 │   └── SourceBroken         it began, then broke off
+├── SinkError            a receiver of results did not take them
+│   ├── SinkUnavailable      try again: away, full, or not letting us in
+│   └── SinkRefused          it never will: put them aside, the rest goes on
 ├── ImageError           a picture that cannot be read or trusted
 ├── ModelError
 │   ├── ModelMissing         run `facestream models pull`
@@ -103,6 +106,22 @@ class SourceUnreadable(SourceError):
 
 
 class SourceBroken(SourceError):
+    pass
+
+
+class SinkError(FacestreamError):
+    pass
+
+
+class SinkUnavailable(SinkError):
+    """`retry_after_seconds`: when the receiver wishes to be tried again, None where it did not say."""
+
+    def __init__(self, message: str, retry_after_seconds: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class SinkRefused(SinkError):
     pass
 
 

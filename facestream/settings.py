@@ -43,6 +43,7 @@ class Settings(BaseSettings):
     broker_bytes: Annotated[int, Field(ge=16 * MIB)] = 512 * MIB
 
     metrics_host: Annotated[str, Field(min_length=1, max_length=253)] = "127.0.0.1"
+    sink_secret: SecretStr | None = None
     weights: Path | None = None
     catalogue: Path | None = None
     debug: bool = False
@@ -66,9 +67,10 @@ class Settings(BaseSettings):
 
         The address goes this way and not as an argument: process lists show arguments.
         """
+        secrets = {"redis", "state_redis", "sink_secret"}
         passed = {
             PREFIX + name.upper(): str(value)
-            for name, value in self.model_dump(exclude={"redis", "state_redis", "debug"}).items()
+            for name, value in self.model_dump(exclude={"debug", *secrets}).items()
             if value is not None
         }
         if self.state_redis is not None:

@@ -27,7 +27,7 @@ from facestream.settings import PREFIX, Settings
 ROOT = Path(__file__).parent.parent
 PORTRAIT = ROOT / "models/facestream_models/portraits/astronaut.png"
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
-PACKAGES = ("facestream", "models", "producer", "tracker", "worker")
+PACKAGES = ("facestream", "models", "producer", "sinks", "tracker", "worker")
 SHORTEST_QUOTE = 8
 
 

@@ -23,7 +23,7 @@ ROOT = Path(__file__).parent.parent
 CONSTRUCTORS = {"Counter", "Gauge", "Histogram", "Summary", "Info", "Enum"}
 CONSTRUCTORS |= {f"{kind}MetricFamily" for kind in ("Counter", "Gauge", "Histogram", "Summary", "Info")}
 UNITS = {"", "0 or 1", "0 to 1", "bytes", "seconds", "seconds since 1970", "pixels", "events", "descriptors"}
-UNITS |= {"frames", "faces", "cameras", "workers", "producers", "results", "rejects", "states"}
+UNITS |= {"frames", "faces", "cameras", "workers", "producers", "results", "rejects", "states", "records"}
 ALL = [each for section in SECTIONS for each in section.describe()]
 
 

@@ -60,14 +60,16 @@ def words(unit: Path) -> list[str]:
 
 def options_of(command: str) -> set[str]:
     group = cast("TyperGroup", typer.main.get_command(build_app()))
-    known = group.commands[command].params
-    return {option for parameter in known for option in (*parameter.opts, *parameter.secondary_opts)}
+    found = group.commands[command]
+    each = found.commands.values() if isinstance(found, TyperGroup) else [found]
+    return set.intersection(*({o for p in one.params for o in (*p.opts, *p.secondary_opts)} for one in each))
 
 
 def test_there_is_one_for_each_kind_of_service() -> None:
     assert [unit.name for unit in UNITS] == [
         "facestream-exporter.service",
         "facestream-producer.service",
+        "facestream-sink@.service",
         "facestream-tracker.service",
         "facestream-worker@.service",
     ]
@@ -123,6 +125,11 @@ def test_what_the_readme_names_exists() -> None:
     known = {PREFIX + name.upper() for name in Settings.model_fields}
     assert set(re.findall(rf"\b{PREFIX}[A-Z_]*[A-Z]\b", readme())) <= known
     assert set(re.findall(r"^\| `(facestream-\S+)`", readme(), re.MULTILINE)) == {u.name for u in UNITS}
+    for example in re.findall(r"^SINK=(.+)$", readme(), re.MULTILINE):
+        kind, *rest = example.split()
+        sinks = cast("TyperGroup", cast("TyperGroup", typer.main.get_command(build_app())).commands["sink"])
+        options = {option for parameter in sinks.commands[kind].params for option in parameter.opts}
+        assert {word for word in rest if word.startswith("--")} <= options
     [example] = re.findall(rf"{PROGRAM} (producer /dev.*)$", readme(), re.MULTILINE)
     assert {word for word in example.split() if word.startswith("--")} <= options_of("producer")
 

@@ -83,7 +83,7 @@ def client_only(installed: Installed, tmp_path_factory: pytest.TempPathFactory) 
 
 def make_decoys(folder: Path) -> Path:
     """What may well lie beside a user's videos; none of it may ever be imported."""
-    for name in ("worker", "models", "producer", "tracker", "console", "tests"):
+    for name in ("worker", "models", "producer", "sinks", "tracker", "console", "tests"):
         (folder / name).mkdir(parents=True)
         (folder / name / "__init__.py").write_text("raise SystemExit('a decoy was imported')")
     for name in ("redis", "av", "typing", "facestream_worker"):
