@@ -76,7 +76,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def measure(options: argparse.Namespace, command: str) -> Report:
     with tempfile.TemporaryDirectory(prefix="fsbench-") as folder:
-        clip = as_a_camera(SCENE, Path(folder) / "camera.mp4", SIZE)
+        clip = as_a_camera(SCENE, Path(folder) / "camera.mp4", size=SIZE)
         crowds = [_watch(count, clip, options) for count in options.cameras]
     settings = {name: getattr(options, name) for name in ("cameras", "fps", "processes", "warm", "seconds")}
     title = f"Cameras of {SIZE[0]}x{SIZE[1]}, {options.fps:g} of 30 frames a second published"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+from av.video.frame import PictureType
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,7 +22,7 @@ from facestream_producer.played import PlayedFile
 from facestream_producer.presentation import Presentation
 from facestream_producer.selection import Counts, Selection
 from facestream_producer.source import SourceFrame
-from support.clips import bgr, make_clip, number_of
+from support.clips import bgr, make_clip, number_of, numbered
 from support.rtsp import B_FRAMES
 from support.shared import shared_video
 
@@ -247,3 +250,54 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, Path]:
         False: make_clip(folder / "p.ts", frames=60, options={"bf": "0"}),
         True: make_clip(folder / "b.ts", frames=60, options=B_FRAMES),
     }
+
+
+HABITS = {
+    "a habit": range(0, 120, 12),
+    "a habit that ends": [0, 12, 24, 36, 97],
+    "a habit, and one between": [0, 12, 24, 36, 43, 48, 60, 72, 84],
+    "no habit": [0, 7, 31, 40, 71],
+}
+
+
+@pytest.mark.parametrize("keys", HABITS.values(), ids=HABITS.keys())
+@pytest.mark.parametrize("fps", [2.0, 5.0, 9.0])
+def test_waiting_for_a_whole_picture_changes_no_picture(tmp_path: Path, keys: list[int], fps: float) -> None:
+    """What is given is what a full decode gives; where whole pictures are a habit, less is decoded for it."""
+    clip, pacer, expected = clip_with_keyframes(tmp_path / "c.ts", keys), Pacer(fps), []
+    with av.open(str(clip)) as container:
+        for picture in container.decode(video=0):
+            at_us = round(float(picture.time or 0) * SECOND)
+            if pacer.wanted(at_us):
+                expected.append(bgr(picture))
+
+    counts = Counts()
+    with av.open(str(clip)) as container:
+        stream = container.streams.video[0]
+        selection = Selection(stream, Presentation(0), counts, lambda _packet, at: at, Pacer(fps))
+        shown = [
+            bgr(frame.picture)
+            for packet in container.demux(stream)
+            if packet.size
+            for frame in selection.take(packet, 0)
+        ]
+        shown += [bgr(frame.picture) for frame in selection.finish()]
+    assert [number_of(picture) for picture in shown] == [number_of(picture) for picture in expected]
+    assert all(np.array_equal(one, other) for one, other in zip(shown, expected, strict=True))
+    assert len(shown) + counts.skipped[SourceDrop.FPS_LIMIT] == 120
+    assert (selection.decoded < 120) or keys != HABITS["a habit"]
+
+
+def clip_with_keyframes(path: Path, keys: Iterable[int]) -> Path:
+    """120 numbered pictures, 25 a second, without B-frames, whole ones at these numbers."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 160, 120, "yuv420p"
+        stream.codec_context.options = {"bf": "0", "g": "250", "sc_threshold": "0", "forced-idr": "1"}
+        for number in range(120):
+            frame = av.VideoFrame.from_ndarray(numbered(number), "bgr24").reformat(format="yuv420p")
+            frame.pts, frame.time_base = number, Fraction(1, 25)
+            frame.pict_type = PictureType.I if number in keys else PictureType.NONE
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path

@@ -31,11 +31,19 @@ class Pacer:
             return False
         return at_us < due - self._tolerance_us()
 
-    def wanted(self, at_us: int) -> bool:
-        """Whether to keep the picture presented at this time; to be asked once of each, in order."""
+    def none_before(self, at_us: int) -> bool:
+        """Whether `wanted` will refuse every picture before this time, as far as can be said now."""
+        return self.early(at_us - max(1, self._step_us))
+
+    def passed(self, at_us: int) -> None:
+        """Tell of a picture for which `wanted` is not asked: how far apart they are matters."""
         if self._last_us is not None:
             self._step_us = max(0, at_us - self._last_us)
         self._last_us = at_us
+
+    def wanted(self, at_us: int) -> bool:
+        """Whether to keep the picture presented at this time; to be asked once of each, in order."""
+        self.passed(at_us)
         if self.early(at_us):
             return False
         due = at_us if self._due_us is None else self._due_us

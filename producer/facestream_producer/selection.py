@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -13,6 +13,7 @@ from av.video.stream import VideoStream
 
 from facestream.contract import SourceDrop
 from facestream_producer.arrivals import Arrival, Arrivals
+from facestream_producer.keyframes import Keyframes
 from facestream_producer.motion import MotionGate
 from facestream_producer.nonreference import Droppable
 from facestream_producer.pacing import Pacer
@@ -24,8 +25,8 @@ from facestream_producer.upright import Uprighter
 
 # Behind by this much, nothing is decoded until the next whole picture: what came late would come ever later.
 LOST_SECONDS = 2.0
-# A scene that cuts often has more whole pictures than the stream keeps up.
-_KEY_GAPS = 6
+# Packets kept undecoded until a whole picture makes them needless; more are decoded.
+_MOST_WAITING = 256
 
 
 @dataclass(slots=True)
@@ -61,7 +62,8 @@ class Selection:
         self._upright = Uprighter()
         self._arrivals = Arrivals()
         self._time_base = stream.time_base
-        self._keys = _Keys()
+        self._keys = Keyframes()
+        self._waiting: list[tuple[VideoPacket, int, int]] = []
         self._gap = False
         self._lost = False
         self.decoded = 0
@@ -77,6 +79,13 @@ class Selection:
         if reason is not None:
             self._counts.skipped[reason] += 1
             return
+        if packet.is_keyframe:
+            self._forget_waiting()
+        elif at_us is not None and self._can_wait(at_us):
+            self._waiting.append((packet, received_us, at_us))
+            return
+        else:
+            yield from self._decode_waiting()
         if self._gap and packet.is_keyframe:
             # What was left out is no longer missed from here on.
             yield from self.finish()
@@ -87,6 +96,7 @@ class Selection:
 
     def finish(self, reason: SourceDrop | None = None) -> Iterator[SourceFrame]:
         """Empty the decoder; what was in it is given, or counted under `reason`."""
+        self._forget_waiting()
         try:
             pictures = self._context.decode(None) if len(self._arrivals) else []
         except (FFmpegError, ValueError):
@@ -117,6 +127,31 @@ class Selection:
         if early and not self._arrivals.shuffled and self._droppable(packet):
             return SourceDrop.FPS_LIMIT
         return None
+
+    def _can_wait(self, at_us: int) -> bool:
+        """Whether the stream is likely to begin anew before a picture is wanted that needs this one.
+
+        It waits undecoded: should no whole picture come in time, it is decoded late, and nothing is lost.
+        """
+        if self._pacer is None or self._intra or self._context.has_b_frames:
+            return False
+        next_us = self._keys.next_us
+        if next_us is None or at_us >= next_us or len(self._waiting) >= _MOST_WAITING:
+            return False
+        return self._pacer.early(at_us) and self._pacer.none_before(next_us)
+
+    def _decode_waiting(self) -> Iterator[SourceFrame]:
+        waiting, self._waiting = self._waiting, []
+        for packet, received_us, _ in waiting:
+            yield from self._decode(packet, received_us)
+
+    def _forget_waiting(self) -> None:
+        for _, _, at_us in self._waiting:
+            self._counts.skipped[SourceDrop.FPS_LIMIT] += 1
+            self._gap = True
+            if self._pacer is not None:
+                self._pacer.passed(at_us)
+        self._waiting.clear()
 
     def _gap_follows(self) -> bool:
         """Whether the next packets are left out, so that a decoder that waits for them would wait in vain."""
@@ -178,20 +213,3 @@ class Selection:
         if self._motion is not None and not self._motion.passes(picture, at_us):
             return SourceDrop.MOTION_GATE
         return None
-
-
-class _Keys:
-    """How far the stream's whole pictures were apart of late, at most."""
-
-    def __init__(self) -> None:
-        self._last_us: int | None = None
-        self._gaps_us: deque[int] = deque(maxlen=_KEY_GAPS)
-
-    def note(self, at_us: int | None) -> None:
-        if at_us is not None and self._last_us is not None:
-            self._gaps_us.append(max(0, at_us - self._last_us))
-        self._last_us = at_us
-
-    def suffice(self, interval_us: float) -> bool:
-        """Whether the whole pictures alone come often enough, so that no other need be decoded."""
-        return len(self._gaps_us) == _KEY_GAPS and 2 * max(self._gaps_us) <= interval_us
