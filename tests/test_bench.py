@@ -157,6 +157,26 @@ def test_codec(tmp_path: Path) -> None:
     assert all(row["all"] > row["broker"] > 0 for row in report["cpu_ms"])
 
 
+def test_capture(tmp_path: Path) -> None:
+    report = run_bench(
+        "capture", tmp_path / "c.json", "--source", "demo:seconds=1,fps=30", "--max-side", "320",
+        "--repeat", "1",
+    )  # fmt: skip
+    assert [row["way"] for row in report["cpu_ms"]][-1] == "capture, 320 px"
+    assert all(cost > 0 for row in report["cpu_ms"] for name, cost in row.items() if name != "way")
+    assert len(report["goals"]) == 2 * (len(report["cpu_ms"]) - 1)
+
+
+def test_cameras(tmp_path: Path) -> None:
+    report = run_bench(
+        "cameras", tmp_path / "c.json", "--cameras", "2", "--processes", "2", "--warm", "0", "--seconds", "2"
+    )  # fmt: skip
+    [row] = report["crowds"]
+    assert row["cameras"] == len(report["rates"]["2"]) == 2
+    assert 0 < row["slowest /s"] <= row["fastest /s"] < 8
+    assert row["producer, cores"] > 0
+
+
 def test_broker_in_a_crowd(tmp_path: Path) -> None:
     report = run_bench(
         "broker", tmp_path / "c.json", "--workers", "1", "3", "--cameras", "1", "5", "--sizes", "5",

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import av
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from facestream_producer.motion import MotionGate
+from facestream.zones import Zone
+from facestream_producer.motion import MotionGate, zone_mask
 
 Picture = NDArray[np.uint8]
 STEP_US = 200_000
@@ -94,3 +96,46 @@ def test_any_size_can_be_judged(size: tuple[int, int]) -> None:
     dark = np.full((*size, 3), 10, np.uint8)
     assert gate.passes(dark, 0)
     assert not gate.passes(dark, 1)
+
+
+LEFT = Zone(include=((0.0, 0.0), (0.5, 0.0), (0.5, 1.0), (0.0, 1.0)))
+NOT_LEFT = Zone(exclude=(((0.0, 0.0), (0.5, 0.0), (0.5, 1.0), (0.0, 1.0)),))
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize(("zone", "passes_left"), [(LEFT, True), (NOT_LEFT, False)])
+def test_only_what_moves_inside_of_the_zone_counts(kind: str, zone: Zone, *, passes_left: bool) -> None:
+    left = [noisy(with_person(scene(), 100 * step), step) for step in range(5)]
+    right = [noisy(with_person(scene(), 700 + 100 * step), step) for step in range(5)]
+    everything = list(range(5))
+    for images, passes in ((left, passes_left), (right, not passes_left)):
+        gate = MotionGate(max_gap_seconds=None, zone=zone)
+        assert passed(images, kind, gate) == (everything if passes else [0])
+
+
+def test_a_zone_smaller_than_a_person_is_watched_too() -> None:
+    """What fills half of it has moved, however little that is of the picture."""
+    door = Zone(include=((0.5, 0.5), (0.52, 0.5), (0.52, 0.53), (0.5, 0.53)))
+    images = [scene(), with_person(scene(), 640), scene()]
+    assert passed(images, gate=MotionGate(max_gap_seconds=None, zone=door)) == [0, 1, 2]
+    assert passed([scene()] * 3, gate=MotionGate(max_gap_seconds=None, zone=door)) == [0]
+
+
+def test_a_light_outside_of_the_zone_changes_nothing_inside() -> None:
+    dark = scene()
+    lit = dark.copy()
+    lit[:, 640:] = np.clip(lit[:, 640:].astype(int) + 60, 0, 255).astype(np.uint8)
+    assert passed([dark, lit, dark], gate=MotionGate(max_gap_seconds=None, zone=LEFT)) == [0]
+
+
+def test_the_mask_is_what_the_zone_covers() -> None:
+    ring = ((0.1, 0.1), (0.9, 0.2), (0.7, 0.9))
+    zone = Zone(include=ring, exclude=(((0.4, 0.3), (0.6, 0.3), (0.6, 0.6), (0.4, 0.6)),))
+    width, height = 160, 90
+    mask = zone_mask(zone, width, height)
+    covered = np.array(
+        [[zone.covers((x + 0.5) / width, (y + 0.5) / height) for x in range(width)] for y in range(height)]
+    )
+    edge = cv2.dilate(mask, np.ones((3, 3), np.uint8)) != cv2.erode(mask, np.ones((3, 3), np.uint8))
+    assert np.array_equal((mask == 255)[~edge], covered[~edge])
+    assert 0.2 < covered.mean() < 0.4

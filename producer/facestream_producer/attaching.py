@@ -53,7 +53,9 @@ def open_camera(
     def on_state(state: CameraState) -> None:
         say_state(state.state, state.error)
 
-    motion = MotionGate(max_gap_seconds=settings.max_gap_ms / 1000) if settings.motion_gate else None
+    motion = None
+    if settings.motion_gate:
+        motion = MotionGate(max_gap_seconds=settings.max_gap_ms / 1000, zone=settings.zone)
     if url.scheme in NETWORK_SCHEMES:
         return LiveSource(
             camera.name,

@@ -193,23 +193,28 @@ class Selection:
         else:
             at_us = placed
         reason = reason or self._unwanted(picture, at_us, placed is not None)
-        if reason is SourceDrop.SOURCE_CORRUPT:
+        if reason is None:
+            yield from self._upright_and_moved(picture, at_us, came)
+        elif reason is SourceDrop.SOURCE_CORRUPT:
             self._counts.corrupt += 1
-        elif reason is not None:
-            self._counts.skipped[reason] += 1
         else:
-            try:
-                upright = self._upright(picture)
-            except FFmpegError:
-                self._counts.corrupt += 1
-                return
-            yield SourceFrame(upright, at_us, self._captured_at(came.packet, came.received_us))
+            self._counts.skipped[reason] += 1
+
+    def _upright_and_moved(self, picture: av.VideoFrame, at_us: int, came: Arrival) -> Iterator[SourceFrame]:
+        try:
+            upright = self._upright(picture)
+        except FFmpegError:
+            self._counts.corrupt += 1
+            return
+        # Turned first: a zone is one of the picture as people see it.
+        if self._motion is not None and not self._motion.passes(upright, at_us):
+            self._counts.skipped[SourceDrop.MOTION_GATE] += 1
+            return
+        yield SourceFrame(upright, at_us, self._captured_at(came.packet, came.received_us))
 
     def _unwanted(self, picture: av.VideoFrame, at_us: int, paced: bool) -> SourceDrop | None:
         if picture.is_corrupt:
             return SourceDrop.SOURCE_CORRUPT
         if self._pacer is not None and not paced and not self._pacer.wanted(at_us):
             return SourceDrop.FPS_LIMIT
-        if self._motion is not None and not self._motion.passes(picture, at_us):
-            return SourceDrop.MOTION_GATE
         return None
