@@ -37,8 +37,9 @@ format: $(VENV)/.installed-dev
 bench: $(VENV)/.installed-dev  ## the project's own measurements; tables here, JSON in bench/out
 	$(BIN)/python -m bench
 
-docs: $(VENV)/.installed-dev  ## what is made from the code: the tables of docs/metrics.md
+docs: $(VENV)/.installed-dev  ## what is made from the code: the tables of docs/metrics.md, the dashboards
 	$(BIN)/python -m bench.metrics_page --write
+	$(BIN)/python -m deploy.grafana --write
 
 system-deps:  ## Debian's packages for tests; needs root, and never fails for want of apt
 	@missing=; for package in $(SYSTEM_PACKAGES); do \
