@@ -14,15 +14,16 @@ from pathlib import Path
 from typing import cast
 
 import pytest
-import redis
 import typer.main
 from packaging.requirements import Requirement
 from typer.core import TyperCommand, TyperGroup
 
 from facestream.broker import EmbeddedBroker
+from facestream.bus.connection import Connection
 from facestream.commands.app import build_app
 from facestream.contract import DropReason, SourceDrop
 from facestream.settings import PREFIX, Settings
+from support.results import Studio
 
 ROOT = Path(__file__).parent.parent
 PORTRAIT = ROOT / "models/facestream_models/portraits/astronaut.png"
@@ -189,18 +190,34 @@ def test_the_readme_analyses_a_photo_in_three_lines(tmp_path: Path) -> None:
     assert "('female',)" in run_snippet(analysing, tmp_path)
 
 
-def test_the_readme_follows_results_with_nothing_of_ours(tmp_path: Path) -> None:
-    [following] = [block for block in blocks("README.md", "python") if "xread" in block]
-    with EmbeddedBroker() as broker, redis.Redis.from_url(broker.url) as client:
-        packed = (ROOT / "tests/golden/result.v1.msgpack").read_bytes()
-        client.xadd("fs:{0}:results", {"r": packed})
-        snippet = following.replace("redis://localhost:6379/0", broker.url)
-        command = [sys.executable, "-I", "-u", "-c", snippet]
+READING = [
+    (document, block)
+    for document in ("README.md", "docs/results.md")
+    for block in blocks(document, "python")
+    if "ResultReader" in block
+]
+
+
+@pytest.mark.parametrize(("document", "block"), READING, ids=range(len(READING)))
+def test_what_the_documents_read_results_with(document: str, block: str, tmp_path: Path) -> None:
+    with EmbeddedBroker() as broker:
+        connection = Connection(broker.url)
+        for group in ("signage", "store"):
+            connection.read("XGROUP CREATE", connection.keys.results(0), group, "0", "MKSTREAM")
+        Studio(connection).shoot("lobby")
+        snippet = block.replace("redis://localhost:6379/0", broker.url)
+        assert broker.url in snippet
+        command = [sys.executable, "-I", "-u", "-W", "error", "-c", snippet]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=tmp_path) as reader:
             assert reader.stdout is not None
             first = reader.stdout.readline()
             reader.kill()
-    assert re.fullmatch(r"\S+ \d+ \[.*\]\n", first)
+        connection.close()
+    assert "lobby" in first or first == "stored 1\n"
+
+
+def test_results_are_read_with_all_snippets() -> None:
+    assert len(READING) == 5
 
 
 def run_snippet(code: str, folder: Path) -> str:

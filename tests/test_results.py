@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, cast
 
+import msgpack
 import pytest
 
 from facestream import Result, ResultReader, ResultsMissed
@@ -126,6 +129,58 @@ def test_one_camera_of_several(studio: Studio, reader: Open) -> None:
 def test_wishes_that_make_no_sense(reader: Open, wishes: dict[str, Any], said: str) -> None:
     with pytest.raises(UsageError, match=said):
         reader(**wishes)
+
+
+GOLDEN = sorted((Path(__file__).parent / "golden").glob("result.v*.msgpack"))
+
+
+@pytest.mark.parametrize("golden", GOLDEN, ids=lambda path: str(path.name))
+def test_results_of_every_released_version_are_read(
+    studio: Studio, reader: Open, connection: Connection, golden: Path
+) -> None:
+    connection.read("XADD", connection.keys.results(0), "*", "r", golden.read_bytes())
+    [result] = reader(start="earliest").read()
+    assert isinstance(result, Result)
+    fields = json.loads(golden.with_suffix(".json").read_text())
+    assert result.raw == fields
+    assert len(result.faces) == len(fields["faces"]) > 0
+    assert repr(result.faces)
+
+
+def test_what_a_reader_does_not_know_it_ignores_and_keeps(
+    studio: Studio, reader: Open, connection: Connection
+) -> None:
+    fields = json.loads(GOLDEN[0].with_suffix(".json").read_text())
+    fields["weather"] = {"sky": "blue"}
+    fields["faces"][0] |= {"hat": True}
+    fields["faces"][0]["attributes"]["mood"] = {"label": "calm", "score": 0.5, "why": [1]}
+    words = ("XADD", connection.keys.results(0), "*", "later", "x", "r", msgpack.packb(fields))
+    connection.read(*words)
+    [result] = reader(start="earliest").read()
+    assert isinstance(result, Result)
+    assert dict(result.raw)["weather"] == {"sky": "blue"}
+    assert dict(result.faces[0].raw)["hat"] is True
+    assert result.faces[0].attributes["mood"]["label"] == "calm"
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"gender": {"label": 1, "score": 1.0}},
+        {"gender": {}},
+        {"age": {"years": "old", "score": 1.0}},
+        {"age": []},
+    ],
+    ids=repr,
+)
+def test_answers_that_are_none_are_no_result(
+    studio: Studio, reader: Open, connection: Connection, attributes: dict[str, Any]
+) -> None:
+    fields = json.loads(GOLDEN[0].with_suffix(".json").read_text())
+    fields["faces"][0]["attributes"] = attributes
+    connection.read("XADD", connection.keys.results(0), "*", "r", msgpack.packb(fields))
+    found = reader(start="earliest")
+    assert (found.read(1, 0.01), found.counts.unreadable) == ([], 1)
 
 
 # Groups

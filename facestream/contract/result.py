@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NotRequired, TypedDict, cast
 
 from facestream.contract.fields import (
@@ -12,6 +12,7 @@ from facestream.contract.fields import (
     are_numbers,
     broken,
     check_version,
+    is_map_with,
     pack,
     read_camera,
     read_clock,
@@ -166,8 +167,25 @@ def _is_face(face: Any) -> bool:
         and isinstance(landmarks, list)
         and len(landmarks) == 5
         and all(are_numbers(point, 2) for point in landmarks)
-        and _is_map_of(dict, face.get("attributes"))
+        and _are_attributes(face.get("attributes"))
     )
+
+
+def _are_attributes(attributes: Any) -> bool:
+    """Answers by their role; those that are known here with what the contract promises of them."""
+    return _is_map_of(dict, attributes) and all(
+        is_map_with(attributes[role], **checks) for role, checks in _ANSWERS.items() if role in attributes
+    )
+
+
+def _is_number(value: Any) -> bool:
+    return are_numbers([value], 1)
+
+
+_ANSWERS: dict[str, dict[str, Callable[[Any], bool]]] = {
+    "gender": {"label": lambda value: isinstance(value, str), "score": _is_number},
+    "age": {"years": lambda value: value is None or _is_number(value), "score": _is_number},
+}
 
 
 def _is_map_of(kind: type | tuple[type, ...], values: Any) -> bool:
