@@ -23,6 +23,9 @@ from facestream.errors import UsageError
 from facestream.lines import Line
 from facestream.zones import Polygon, Zone
 
+# Besides the processor and whatever is there: FFmpeg's names for kinds of device that decode video.
+DECODERS: Final = ("software", "auto", "cuda", "vaapi", "vdpau", "videotoolbox", "vulkan")
+
 _SECOND: Final = 1000
 _MINUTE: Final = 60 * _SECOND
 _PLAIN_KEY = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,29}")
@@ -32,9 +35,10 @@ _PLAIN_KEY = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,29}")
 class CameraSettings:
     """A camera's settings; None leaves it to the producer's own.
 
-    fps: frames a second at most. attributes: what workers shall say of each face. stall_timeout_ms: no frame
-    for so long is a stall. motion_gate: send only what moves, and one frame every max_gap_ms. include: faces
-    outside are not reported; exclude: nor those inside of these. lines: the tracker counts who crosses them.
+    fps: frames a second at most. decode: by what, one of DECODERS. attributes: what workers shall say of each
+    face. stall_timeout_ms: no frame for so long is a stall. motion_gate: send only what moves, and one frame
+    every max_gap_ms. include: faces outside are not reported; exclude: nor those inside of these. lines: the
+    tracker counts who crosses them.
     Raises UsageError, one line that begins with the setting's key, for a value out of its bounds.
     """
 
@@ -44,6 +48,7 @@ class CameraSettings:
     max_age_ms: int | None = None
     attributes: tuple[str, ...] | None = None
     transport: Literal["tcp", "udp"] = "tcp"
+    decode: str = "software"
     stall_timeout_ms: int = 10 * _SECOND
     motion_gate: bool = False
     max_gap_ms: int = 2 * _SECOND
@@ -99,6 +104,7 @@ KEYS: Final[Mapping[str, tuple[str, Kind]]] = {
     "max_age": ("max_age_ms", duration(1, 60 * _MINUTE)),
     "attributes": ("attributes", attributes()),
     "transport": ("transport", choice("tcp", "udp")),
+    "decode": ("decode", choice(*DECODERS)),
     "stall_timeout": ("stall_timeout_ms", duration(500, 10 * _MINUTE)),
     "motion_gate": ("motion_gate", flag()),
     "max_gap": ("max_gap_ms", duration(100, 60 * _MINUTE)),

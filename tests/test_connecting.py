@@ -132,7 +132,7 @@ ODD = st.text(
         st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]),
     ),
     min_size=1,
-    max_size=8,
+    max_size=5,  # two of four bytes each, percent-encoded, are as long as FFmpeg takes
 )
 
 

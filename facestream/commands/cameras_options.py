@@ -47,6 +47,7 @@ _HELP: Mapping[str, str] = {
     "max_age": "A frame older than this is dropped, such as 500ms.",
     "attributes": "What workers shall say of each face: none, or names such as gender,age.",
     "transport": "Of rtsp: tcp or udp.",
+    "decode": "By what video is decoded: software, auto, or a kind of device such as cuda.",
     "stall_timeout": "No frame for so long is a stall, such as 10s.",
     "motion_gate": "Send only frames in which something moves.",
     "max_gap": "Nevertheless one frame this often, such as 2s.",

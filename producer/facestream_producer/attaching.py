@@ -12,6 +12,7 @@ from facestream.bus.camera_entry import Camera
 from facestream.camera_state import CameraState, State
 from facestream.camera_url import NETWORK_SCHEMES, CameraUrl
 from facestream_producer.device import DeviceSource
+from facestream_producer.hardware import choose
 from facestream_producer.live import LiveSource
 from facestream_producer.motion import MotionGate
 from facestream_producer.opening import open_source
@@ -43,9 +44,11 @@ def open_camera(
     policy: AddressPolicy,
     say_state: Callable[[State, str | None], None],
     stop: threading.Event,
+    say: Callable[[str], None] = lambda line: None,
 ) -> Source:
     """A camera's source, not yet connected; a file or the demo scene plays at its own pace, over and over.
 
+    say: told in a line what is otherwise than its settings ask for.
     Raises FacestreamError for what cannot be attached.
     """
     settings = camera.settings
@@ -57,6 +60,9 @@ def open_camera(
     if settings.motion_gate:
         motion = MotionGate(max_gap_seconds=settings.max_gap_ms / 1000, zone=settings.zone)
     if url.scheme in NETWORK_SCHEMES:
+        decoder = choose(settings.decode)
+        if decoder.note:
+            say(f"{camera.name}: {decoder.note}")
         return LiveSource(
             camera.name,
             url,
@@ -65,6 +71,7 @@ def open_camera(
             transport=settings.transport,
             stall_seconds=settings.stall_timeout_ms / 1000,
             motion=motion,
+            device=decoder.device,
             on_state=on_state,
             stop=stop,
         )

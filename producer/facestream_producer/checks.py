@@ -21,6 +21,7 @@ def checks(_settings: Settings) -> Iterator[Check]:
     yield _decoding("h264", "most files and cameras", is_needed=True)
     yield _decoding("hevc", "newer cameras", is_needed=False)
     yield _encoding()
+    yield _devices()
 
 
 def _decoding(codec: str, used_by: str, *, is_needed: bool) -> Check:
@@ -42,3 +43,11 @@ def _encoding() -> Check:
         return ok("h264 encoding", h264_encoder())
     except FacestreamError as error:
         return warn("h264 encoding", f"{error}", "needed for --annotate only")
+
+
+def _devices() -> Check:
+    from facestream_producer.hardware import offered
+
+    found = offered()
+    said = [f"{kind} is here" if trouble is None else f"no {kind} here" for kind, trouble in found.items()]
+    return ok("video decoders", ", ".join(["the processor", *said]))

@@ -8,12 +8,13 @@ from typing import Literal
 
 import av
 from av import error as ffmpeg
+from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
 from av.stream import Discard
 from av.video.stream import VideoStream
 
 from facestream.address_policy import AddressPolicy
-from facestream.errors import SourceError, SourceUnreadable, UsageError
+from facestream.errors import SourceBroken, SourceError, SourceUnreadable, UsageError
 from facestream_producer.camera_errors import Address, explain
 from facestream_producer.container import video_stream
 from facestream_producer.playlist import OPTIONS, Fetcher, is_playlist
@@ -81,18 +82,19 @@ def connect(
     *,
     policy: AddressPolicy | None = None,
     transport: Transport = "tcp",
+    device: HWAccel | None = None,
     open_seconds: float = OPEN_SECONDS,
     read_seconds: float = 5.0,
 ) -> Connection:
     """Open a camera's stream.
 
     policy: where the host may lie, asked before every connection, since a name may lead anywhere, and of
-    all that an HLS playlist names.
+    all that an HLS playlist names. device: decodes what it can, and nothing when it cannot be had.
     Takes at most twice `open_seconds`, and resolving the host's name on top; reading from it gives up
     after `read_seconds` without a packet. Raises CameraUnauthorized, CameraNotFound, CameraUnreachable,
     SourceUnreadable or SourceBroken, in whose text, causes and all, there is no credential.
     """
-    way = _WAYS.get(url.scheme)
+    way = _way(url)
     if way is None:
         raise SourceUnreadable(f"{url}: {url.scheme} is no scheme of a camera on the network")
     if policy is not None and url.host is not None:
@@ -100,27 +102,50 @@ def connect(
             policy.check_resolved(url.host)
         except UsageError as error:
             raise SourceUnreadable(str(error)) from None
-    fetcher = None
-    if way is _WEB and is_playlist(url.reveal()):
-        way = _HLS
-        fetcher = Fetcher(url, policy or AddressPolicy(allow_loopback=True), min(open_seconds, read_seconds))
-    began = time.monotonic()
+    options = _options(url.scheme, way, transport, policy)
+    opener = _Opener(url, options, policy or AddressPolicy(allow_loopback=True), open_seconds, read_seconds)
+    if device is None:
+        return opener.open(None)
     try:
-        container = av.open(
-            url.reveal(),
-            "r",
-            format=None if fetcher is None else "hls",
-            options=_options(url.scheme, way, transport, policy),
-            timeout=(open_seconds, read_seconds),
-            metadata_errors="replace",
-            io_open=fetcher,
-        )
-    except (ffmpeg.FFmpegError, ValueError, RuntimeError, MemoryError) as error:
-        failure = explain(error, url, time.monotonic() - began >= open_seconds)
-    else:
-        return _with_video(container, url, fetcher)
-    # Raised here, where FFmpeg's own error, which repeats the address, is not its context.
-    raise (fetcher and fetcher.failure) or failure
+        return opener.open(device)
+    except SourceBroken:
+        # It may be the device that fails, since it is busy or gone: what is left is the processor.
+        return opener.open(None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Opener:
+    url: Address
+    options: dict[str, str]
+    policy: AddressPolicy
+    open_seconds: float
+    read_seconds: float
+
+    def open(self, device: HWAccel | None) -> Connection:
+        fetcher = self._fetcher()
+        began = time.monotonic()
+        try:
+            container = av.open(
+                self.url.reveal(),
+                "r",
+                format=None if fetcher is None else "hls",
+                options=self.options,
+                timeout=(self.open_seconds, self.read_seconds),
+                metadata_errors="replace",
+                io_open=fetcher,
+                hwaccel=device,
+            )
+        except (ffmpeg.FFmpegError, ValueError, RuntimeError, MemoryError) as error:
+            failure = explain(error, self.url, time.monotonic() - began >= self.open_seconds)
+        else:
+            return _with_video(container, self.url, fetcher)
+        # Raised here, where FFmpeg's own error, which repeats the address, is not its context.
+        raise (fetcher and fetcher.failure) or failure
+
+    def _fetcher(self) -> Fetcher | None:
+        if _way(self.url) is not _HLS:
+            return None
+        return Fetcher(self.url, self.policy, min(self.open_seconds, self.read_seconds))
 
 
 def _with_video(container: InputContainer, url: Address, fetcher: Fetcher | None) -> Connection:
@@ -136,6 +161,11 @@ def _with_video(container: InputContainer, url: Address, fetcher: Fetcher | None
         container.close()
         raise
     return Connection(container, stream, url, fetcher)
+
+
+def _way(url: Address) -> _Way | None:
+    way = _WAYS.get(url.scheme)
+    return _HLS if way is _WEB and is_playlist(url.reveal()) else way
 
 
 def _options(scheme: str, way: _Way, transport: Transport, policy: AddressPolicy | None) -> dict[str, str]:

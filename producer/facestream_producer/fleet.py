@@ -159,7 +159,7 @@ class Fleet:
             self._report(camera.name, state, error)
 
         source = open_camera(
-            camera, self._registry.reveal(camera.name), self._registry.policy, say_state, stop
+            camera, self._registry.reveal(camera.name), self._registry.policy, say_state, stop, self._say
         )
         settings = camera.settings
         shape = Shape(

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Generator, Iterator
 from typing import TypeAlias, cast
 
+from av.codec.hwaccel import HWAccel
 from av.error import ExitError, FFmpegError
 
 from facestream.address_policy import AddressPolicy
@@ -53,6 +54,7 @@ class LiveSource:
     See `Source`. url: a CameraUrl. policy: where it may lead, asked before every connection.
     fps: keep at most so many a second, evenly; None keeps all.
     stall_seconds: without a picture for so long the camera is stalled, and is connected to anew.
+    device: decodes where it can; None: the processor.
     on_state: told every change of state, from the thread that reads the frames.
     skipped, corrupt: what arrived and was not given, ever growing: every packet received is given as a
     frame or counted there. `clock` is "sender" once the camera has told its wall clock, by RTCP.
@@ -75,12 +77,13 @@ class LiveSource:
         stall_seconds: float = 5.0,
         open_seconds: float = OPEN_SECONDS,
         motion: MotionGate | None = None,
+        device: HWAccel | None = None,
         on_state: Callable[[CameraState], None] = lambda state: None,
         stop: threading.Event | None = None,
     ) -> None:
         self.name, self.fps = name, fps
         self.clock: Clock = "receipt"
-        self._url, self._policy, self._transport = url, policy, transport
+        self._url, self._policy, self._transport, self._device = url, policy, transport, device
         self._stall_seconds, self._open_seconds = stall_seconds, open_seconds
         self._read_seconds = stall_seconds * _READ_SHARE
         self._pacer = Pacer(fps) if fps else None
@@ -121,6 +124,7 @@ class LiveSource:
             self._url,
             policy=self._policy,
             transport=self._transport,
+            device=self._device,
             open_seconds=self._open_seconds,
             read_seconds=self._read_seconds,
         )
@@ -165,6 +169,7 @@ class LiveSource:
                 # Pictures that are not wanted are a sign of life too.
                 self._note_picture(now)
             elif now - selection.barren_since > self._stall_seconds:
+                self._device = None  # if it was the device that could not
                 raise CameraStalled(f"{self._url} sends data, but no picture in it can be decoded")
 
     def _note_picture(self, now: float) -> None:
