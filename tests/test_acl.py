@@ -291,6 +291,17 @@ def test_a_tracker_from_results_to_figures(broker: Guarded, protocol: int) -> No
     state.close()
 
 
+def test_a_sink_is_a_consumer(broker: Guarded, tmp_path: Path) -> None:
+    fill(broker)
+    out, environment = tmp_path / "out.jsonl", {"FACESTREAM_REDIS": broker.url("consumer")}
+    arguments = ("sink", "jsonl", out, "--start", "earliest")
+    with started(*arguments, environment=environment) as running:
+        bus.wait_until(lambda: out.exists() and out.read_text().count("\n") == 1, "it is there")
+        running.signal(signal.SIGTERM)
+        ended = running.end()
+    assert (ended.status, broker.refused()) == (0, [])
+
+
 def test_a_viewer_sees_what_passes_and_nothing_else(broker: Guarded) -> None:
     tap, producer = Tap(broker.observer("viewer")), broker.producer()
     epoch, writer = bus.begin(producer, "cam"), TapWriter(producer, "cam")

@@ -12,9 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from facestream.address_policy import AddressPolicy
 from facestream.broker import EmbeddedBroker
+from facestream.bus.camera_entry import Camera
 from facestream.bus.connection import Connection
 from facestream.bus.ledger import read_ledger
+from facestream.camera_url import CameraUrl
 from facestream.contract import FrameHeader, describe_result, pack_result
 from facestream.errors import SourceBroken, SourceUnreadable, UsageError
 from facestream.recording import entries
@@ -22,7 +25,7 @@ from facestream.recording.entries import Began, Ended
 from facestream.recording.reader import Recording
 from facestream.recording.writer import RecordingWriter
 from facestream.zones import Zone
-from facestream_producer.attaching import Play, play
+from facestream_producer.attaching import Play, open_camera, play
 from facestream_producer.capture import Shape
 from facestream_producer.hooks import Hooks
 from facestream_producer.opening import expand, open_source
@@ -159,6 +162,16 @@ def test_played_over_and_over_as_a_camera(stop: threading.Event, tmp_path: Path)
     assert source.live
     times = [frame.pts_us for frame, _ in zip(source.frames(), range(7), strict=False)]
     assert times == sorted(set(times))
+
+
+def test_a_registered_camera_may_be_a_recording(stop: threading.Event, tmp_path: Path) -> None:
+    path = write(tmp_path / "r.fsrec", "cam", frames=2)
+    policy = AddressPolicy(folders=(tmp_path,))
+    url = CameraUrl.parse(f"file:{path}", policy)
+    source = open_camera(Camera("hall", str(url)), url, policy, lambda *_: None, stop)
+    assert (source.name, source.live) == ("hall", True)
+    assert isinstance(next(source.frames()).picture, Recorded)
+    source.close()
 
 
 def test_what_was_cut_from_a_picture_is_black_again() -> None:

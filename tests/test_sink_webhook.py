@@ -22,6 +22,7 @@ from facestream_sinks.secret import read_secret
 from facestream_sinks.signing import Signer
 from facestream_sinks.sink import Limits
 from facestream_sinks.webhook import WebhookSink
+from support.certificates import Authority
 from support.receiver import Call, Receiver
 from support.records import records
 
@@ -30,10 +31,15 @@ KEY = "0123456789abcdef0123456789abcdef"
 SCHEMES = {"https": 443, "http": 80}
 
 
-def sink_to(url: str, secret: str = KEY, timeout_seconds: float = 5.0) -> WebhookSink:
-    signer = Signer(Secret(secret))
+def sink_to(
+    url: str, secret: str = KEY, timeout_seconds: float = 5.0, ca_file: Path | None = None
+) -> WebhookSink:
     return WebhookSink(
-        Address(url, SCHEMES), signer, limits=Limits(100, 1 << 20), timeout_seconds=timeout_seconds
+        Address(url, SCHEMES),
+        Signer(Secret(secret)),
+        limits=Limits(100, 1 << 20),
+        timeout_seconds=timeout_seconds,
+        ca_file=ca_file,
     )
 
 
@@ -203,6 +209,24 @@ def test_nobody_there_is_said_without_the_address() -> None:
     with closing(sink_to(receiver.url)) as sink, pytest.raises(SinkUnavailable) as caught:
         sink.deliver(records(1))
     assert str(caught.value) == f"http://127.0.0.1:{receiver.port} does not answer (Connection refused)"
+
+
+def test_only_a_receiver_with_the_right_certificate_is_told(tmp_path: Path) -> None:
+    ours, others = Authority(tmp_path / "ours"), Authority(tmp_path / "others")
+    with Receiver(certificate=ours.sign("here", hosts="IP:127.0.0.1")) as receiver:
+        with closing(sink_to(receiver.url, ca_file=ours.path)) as sink:
+            sink.deliver(records(1))
+        for trusted in (others.path, None):
+            with closing(sink_to(receiver.url, ca_file=trusted)) as sink:
+                with pytest.raises(SinkUnavailable, match="does not answer") as caught:
+                    sink.deliver(records(2))
+                assert "certificate" in str(caught.value).lower()
+    with Receiver(certificate=ours.sign("elsewhere", hosts="DNS:example.org")) as receiver:
+        with closing(sink_to(receiver.url, ca_file=ours.path)) as sink, pytest.raises(SinkUnavailable):
+            sink.deliver(records(3))
+        assert receiver.calls == []
+    with pytest.raises(UsageError, match="is no file"):
+        sink_to("https://example.org/", ca_file=tmp_path / "nowhere")
 
 
 # Addresses and secrets

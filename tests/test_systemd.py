@@ -104,6 +104,8 @@ def test_stopping_takes_no_longer_than_systemd_waits() -> None:
     arguments = words(FOLDER / "facestream-worker@.service")
     grace = float(arguments[arguments.index("--grace") + 1])
     assert float(worker["TimeoutStopSec"]) > grace + 5
+    sink = service(FOLDER / "facestream-sink@.service")
+    assert float(sink["TimeoutStopSec"]) > Settings().grace_seconds + 2 * 2 * 10.0, "to connect, and to hear"
     assert float(producer["TimeoutStopSec"]) > LEAVE_SECONDS + 5
 
 

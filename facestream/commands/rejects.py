@@ -63,12 +63,13 @@ def rejects(
 
 
 def _show(rejects: Iterable[RejectMap], as_json: bool) -> None:
-    import json
     from datetime import datetime
+
+    from facestream.json_line import json_line
 
     for reject in rejects:
         if as_json:
-            typer.echo(json.dumps(reject))
+            typer.echo(json_line(reject))
             continue
         when = datetime.fromtimestamp(reject["refused_at_us"] / 1e6).astimezone().isoformat(" ", "seconds")
         frame = (

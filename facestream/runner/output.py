@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import stat
 import sys
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from facestream.contract import ResultMap
 from facestream.errors import UsageError
+from facestream.json_line import json_line
 
 STDOUT = "-"
 READER_LEFT = "nobody reads it any more"
@@ -42,7 +42,7 @@ class JsonLines:
             return
         try:
             for result in results:
-                self._write_line(json.dumps(result, separators=(",", ":")).encode() + b"\n")
+                self._write_line(json_line(result).encode() + b"\n")
         except BrokenPipeError:
             raise
         except OSError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,7 +13,7 @@ from facestream.errors import UsageError
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from facestream.recording.reader import Contents, Recording
 
@@ -108,7 +108,7 @@ def _publish(
     return 1 if failed else 0
 
 
-def _kept(recording: Recording, *, results: bool, rejects: bool) -> Iterator[tuple[int, object]]:
+def _kept(recording: Recording, *, results: bool, rejects: bool) -> Iterator[tuple[int, Mapping[str, Any]]]:
     from facestream.errors import SourceBroken
     from facestream.recording.entries import Reject, Result
 
@@ -122,10 +122,10 @@ def _kept(recording: Recording, *, results: bool, rejects: bool) -> Iterator[tup
         return  # said once, when all that is whole is printed
 
 
-def _print(kept: Iterator[tuple[int, object]], speed: float | None, stop: threading.Event) -> None:
-    import json
+def _print(kept: Iterator[tuple[int, Mapping[str, Any]]], speed: float | None, stop: threading.Event) -> None:
     import time
 
+    from facestream.json_line import json_line
     from facestream_producer.attaching import RECORDED_GAP_SECONDS
     from facestream_producer.pacing import RealTime
 
@@ -133,7 +133,7 @@ def _print(kept: Iterator[tuple[int, object]], speed: float | None, stop: thread
     for at_us, found in kept:
         if stop.is_set() or (pace and stop.wait(pace.wait_seconds(at_us, time.monotonic()))):
             return
-        typer.echo(json.dumps(found))
+        typer.echo(json_line(found))
 
 
 def _description(file: Path, contents: Contents) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 from facestream.errors import ResultsMissed
+from facestream.json_line import json_line
 from facestream.results.result import Result
 
 Kind = Literal["result", "missed"]
@@ -36,7 +35,8 @@ def record_of(item: Result | ResultsMissed) -> Record:
 
 def _of_result(result: Result) -> Record:
     key = f"{result.camera}/{result.epoch}/{result.seq}"
-    body = _json({"type": "result", **result.raw})
+    # Ours last: a field of that name in a stranger's result must not say that it is something else.
+    body = json_line({**result.raw, "type": "result"}).encode()
     return Record("result", key, result.camera, body, int(result.entry.partition("-")[0]), result)
 
 
@@ -46,17 +46,8 @@ def _of_missed(missed: ResultsMissed) -> Record:
     fields = {"partition": missed.partition, "count": missed.count, "since": since, "until": until}
     key = f"missed/{missed.partition}/{since}/{until}"
     at_ms = int(missed.until.timestamp() * 1000) if missed.until else 0
-    return Record("missed", key, None, _json({"type": "missed", **fields}), at_ms)
+    return Record("missed", key, None, json_line({"type": "missed", **fields}).encode(), at_ms)
 
 
 def _text(moment: datetime | None) -> str | None:
     return None if moment is None else moment.isoformat()
-
-
-def _json(fields: Mapping[str, Any]) -> bytes:
-    try:
-        return json.dumps(fields, separators=(",", ":"), allow_nan=False).encode()
-    except ValueError:
-        # A number that is none is a stranger's: JSON has no word for it but null.
-        plain = json.loads(json.dumps(fields), parse_constant=lambda _: None)
-        return json.dumps(plain, separators=(",", ":")).encode()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import ssl
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import urllib3
@@ -99,10 +100,21 @@ def _seconds(retry_after: str | None) -> float | None:
 
 
 def _reason(error: BaseException) -> str:
-    """A few words: what went wrong below the library's own wrapping, by its name."""
-    cause = getattr(error, "reason", None) or error.__cause__ or error
-    strerror = getattr(cause, "strerror", None) or getattr(cause.__cause__, "strerror", None)
-    return str(strerror) if strerror else type(error).__name__
+    """A few words: what went wrong below the library's own wrapping, or what that is called."""
+    for cause in _causes(error):
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"its certificate is not to be trusted: {cause.verify_message}"
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror
+    return type(error).__name__
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """What is wrapped in an error, the error itself last."""
+    for wrapped in (getattr(error, "reason", None), error.__cause__, *error.args):
+        if isinstance(wrapped, BaseException):
+            yield from _causes(wrapped)
+    yield error
 
 
 def _hint(status: int) -> str:

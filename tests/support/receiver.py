@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
+from support.certificates import Certificate
 from support.ports import free_port
 
 
@@ -32,11 +35,12 @@ class Receiver:
     port: int = field(default_factory=free_port)
     calls: list[Call] = field(default_factory=list)
     taken: list[Call] = field(default_factory=list)
+    certificate: Certificate | None = None
     _server: ThreadingHTTPServer | None = None
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/hook?token=sesame"
+        return f"{'https' if self.certificate else 'http'}://127.0.0.1:{self.port}/hook?token=sesame"
 
     @property
     def records(self) -> list[dict[str, Any]]:
@@ -45,6 +49,12 @@ class Receiver:
     def start(self) -> None:
         self._server = ThreadingHTTPServer(("127.0.0.1", self.port), _handler(self))
         self._server.daemon_threads = True
+        if self.certificate is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(self.certificate.path, self.certificate.key)
+            self._server.socket = context.wrap_socket(
+                self._server.socket, server_side=True, do_handshake_on_connect=False
+            )
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
     def stop(self) -> None:
@@ -75,6 +85,10 @@ def _handler(receiver: Receiver) -> type[BaseHTTPRequestHandler]:
                 self.send_header(name, value)
             self.send_header("content-length", "0")
             self.end_headers()
+
+        def handle(self) -> None:
+            with suppress(ssl.SSLError):  # a caller who does not trust us
+                super().handle()
 
         def log_message(self, *_: object) -> None:
             pass
