@@ -73,11 +73,12 @@ def test_what_is_wrong_with_one_source_harms_no_other(tmp_path: Path) -> None:
     assert ended.status == 1
     assert "hunter2" not in ended.out + ended.err
     said = sorted(line.removeprefix("facestream: ") for line in ended.said)
+    assert RTSP in said
     assert [line.split(" (")[0] for line in said if not line.startswith("broken.mp4")] == [
+        "a camera on the network",
         "absent.mp4 does not exist",
         "empty.mp4 is empty",
         "nothing matches no*.mp4",
-        RTSP,
         "sound.m4a has no video stream",
         "text.mp4 is not a video this FFmpeg can read",
     ]
