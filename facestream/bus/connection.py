@@ -18,6 +18,7 @@ import redis
 from facestream.bus.client import Client, open_client, shown, user_of
 from facestream.bus.faults import first_contact, translated
 from facestream.bus.keys import SLOTS, Keys
+from facestream.bus.lines import Lines
 from facestream.contract import VERSION
 from facestream.errors import BusRefused, BusUnavailable
 
@@ -64,6 +65,7 @@ class Connection:
                 self._client.close()
                 raise
         self.keys = Keys(prefix, agreed)
+        self._lines = Lines(self._client) if isinstance(self._client, redis.Redis) else None
 
     def lost_its_data(self) -> bool:
         """Whether the broker began anew since the last look: it was emptied, or another took its place."""
@@ -77,6 +79,8 @@ class Connection:
         return isinstance(self._client, redis.RedisCluster)
 
     def close(self) -> None:
+        if self._lines:
+            self._lines.close()
         self._client.close()
 
     def call(self, name: str, keys: Sequence[str], arguments: Sequence[Any], *, retry: bool = True) -> Any:
@@ -109,14 +113,12 @@ class Connection:
         return open_client(url, protocol=protocol)
 
     def _run(self, script: Script, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
-        client = self._client
-        by_hash, whole = (
-            (client.evalsha_ro, client.eval_ro) if script.reads_only else (client.evalsha, client.eval)
-        )
+        ask = self._lines.ask if self._lines else self._client.execute_command
+        by_hash, whole = ("EVALSHA_RO", "EVAL_RO") if script.reads_only else ("EVALSHA", "EVAL")
         try:
-            return by_hash(script.sha, len(keys), *keys, *arguments)
+            return ask(by_hash, script.sha, len(keys), *keys, *arguments)
         except redis.exceptions.NoScriptError:
-            return whole(script.source, len(keys), *keys, *arguments)
+            return ask(whole, script.source, len(keys), *keys, *arguments)
 
     def _agree(self, meta: str, partitions: int | None) -> tuple[str, int]:
         """Found the deployment if nobody has, else agree with it; (incarnation, partitions)."""
