@@ -22,6 +22,7 @@ from facestream.bus.publisher import Epoch
 from facestream.bus.tail import tail_results
 from facestream.bus.taker import Delivery, Taker
 from facestream.contract import ResultMap
+from facestream.log import Log
 from facestream_models import Analyser
 from facestream_models.stages import Stages
 from facestream_worker.hooks import Hooks
@@ -94,7 +95,10 @@ class Rig:
         self._taker = Taker(self._connection, worker)
         self._pipeline = Pipeline(analyser, worker, MAX_ATTEMPTS)
         # What a worker process listens with, so that its cost is in the figure.
-        self._hooks = [PrometheusHooks(CollectorRegistry()), Notices(worker, io.StringIO())]
+        self._hooks = [
+            PrometheusHooks(CollectorRegistry()),
+            Notices(Log("worker", worker, stream=io.StringIO())),
+        ]
         self.results: list[ResultMap] = []
 
     def worker_round(self) -> Round:

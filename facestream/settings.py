@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, FilePath, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -46,6 +46,7 @@ class Settings(BaseSettings):
     sink_secret: SecretStr | None = None
     weights: Path | None = None
     catalogue: Path | None = None
+    log: Literal["console", "json"] = "console"
     debug: bool = False
 
     @property

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 
+from facestream.log import VARIABLE, Form, Log
 from facestream.metrics import RestartCounter, serve_metrics
 from facestream.signals import end_with_owner, stop_on_signals
 from facestream.supervisor import GRACE_SECONDS, Supervisor
@@ -32,7 +32,9 @@ def run_several(
     if metrics_port is not None:
         host = environment.get("FACESTREAM_METRICS_HOST", "127.0.0.1")
         serve_metrics(restarts.registry, _port(metrics_port, len(commands)), host, health=health)
-    with stop_on_signals() as stop, Supervisor(_say, environment, on_restart=restarts.count) as children:
+    form: Form = "json" if environment.get(VARIABLE) == "json" else "console"
+    relay = Log("facestream", form=form).relay
+    with stop_on_signals() as stop, Supervisor(relay, environment, on_restart=restarts.count) as children:
         if follow_stdin:
             end_with_owner(stop, grace_seconds)
         for number, command in enumerate(commands):
@@ -48,7 +50,3 @@ def run_several(
 
 def _port(first: int, number: int) -> int:
     return first and first + number
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import socket
 from pathlib import Path
@@ -12,6 +13,7 @@ from facestream.broker import EmbeddedBroker
 from facestream.bus.addresses import announce, is_address, read_addresses
 from facestream.bus.connection import Connection
 from facestream.errors import UsageError
+from facestream.log import Log
 from facestream.prometheus_targets import targets_of, write_targets
 from facestream_worker.announcing import Announcing, address_of
 from support.bus import declare_dead, wait_until, worker
@@ -102,15 +104,15 @@ def test_what_is_no_address_is_left_out(connection: Connection, address: str) ->
 
 def test_another_program_s_key_is_refused_and_said_once(connection: Connection) -> None:
     connection.read("SET", connection.keys.about, "mine")
-    said: list[str] = []
-    announcing = Announcing(connection, "w", "127.0.0.1:9100", said.append)
+    stream = io.StringIO()
+    announcing = Announcing(connection, "w", "127.0.0.1:9100", Log("worker", "w", stream=stream))
     announcing.turned()
     for _ in range(2):
         announcing.joined(False)
         announcing.turned()
         announcing.turned()
-    assert len(said) == 1
-    assert said[0].startswith("facestream ps cannot know where this worker's metrics are: the broker at ")
+    [said] = stream.getvalue().splitlines()
+    assert said.startswith("facestream ps cannot know where this worker's metrics are: the broker at ")
     assert read_addresses(connection, {"w"}) == {}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +26,7 @@ from facestream.bus.taker import Delivery
 from facestream.camera_url import CameraUrl
 from facestream.cameras import CameraSettings
 from facestream.contract import MAX_HEADER_BYTES, FrameHeader, ResultMap, unpack_result
+from facestream.log import Log
 from facestream.zones import MAX_MASKS, MAX_POINTS, Ring, Zone, contains, read_zone
 from facestream_models import Analyser
 from facestream_producer.capture import Capture, Shape
@@ -352,7 +354,16 @@ def test_a_registered_cameras_zone_reaches_its_frames(
     shape, stop = Shape(640, 80, None, None), threading.Event()
     with aio_server(tmp_path) as server, Registry(broker.url, prefix=prefix, policy=policy) as registry:
         registry.add("gate", CameraUrl.parse(server.url, policy), settings)
-        fleet = Fleet(connection, registry, "p:1", shape, Hooks(), lambda _: None, stop, max_cameras=1)
+        fleet = Fleet(
+            connection,
+            registry,
+            "p:1",
+            shape,
+            Hooks(),
+            Log("producer", stream=io.StringIO()),
+            stop,
+            max_cameras=1,
+        )
         running = threading.Thread(target=fleet.run)
         running.start()
         taker = worker(connection)

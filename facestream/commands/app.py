@@ -12,6 +12,7 @@ from typer.exceptions import Abort, Exit, TyperException
 
 from facestream import __version__
 from facestream.errors import FacestreamError
+from facestream.log import last_words
 from facestream.missing import describe_missing
 from facestream.redaction import redact
 
@@ -93,6 +94,5 @@ def run(app: typer.Typer, arguments: list[str]) -> int:
 
 
 def _say(message: str, exit_code: int) -> int:
-    line = " ".join(message.split())
-    print(f"facestream: {line}", file=sys.stderr)
+    last_words(" ".join(message.split()), sys.argv)
     return exit_code

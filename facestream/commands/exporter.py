@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from facestream.bus.overview import Observer
     from facestream.bus.registry import Registry
     from facestream.exporter import LedgerCollector
+    from facestream.log import Say
     from facestream.vitals import Health
 
 HELP = """Serve every camera's ledger to Prometheus, at http://host:port/metrics.
@@ -50,6 +51,7 @@ def exporter(
     from facestream.commands.options import require_redis
     from facestream.exporter import LedgerCollector
     from facestream.exporter_cameras import CameraCollector
+    from facestream.log import OWN, Log
     from facestream.settings import load_settings
     from facestream.signals import stop_on_signals
 
@@ -66,27 +68,29 @@ def exporter(
 
     with stop_on_signals() as stop:
         _refuse_unfit(connect)
-        said = _Said()
+        log = Log("exporter", form=settings.log, lead=OWN)
+        said = _Said(log)
         ledgers = LedgerCollector(connect, said.tell)
-        states = CameraCollector(connect_registry, _tell, lambda: state_url == url and ledgers.is_away)
-        _serve([ledgers, states], _health_of(ledgers, said), host, port, stop)
+
+        def tell(line: str) -> None:
+            log(line, event="registry")
+
+        states = CameraCollector(connect_registry, tell, lambda: state_url == url and ledgers.is_away)
+        _serve([ledgers, states], _health_of(ledgers, said), host, port, stop, log)
         ledgers.close()
         states.close()
     return 0
 
 
-def _tell(line: str) -> None:
-    typer.echo(f"facestream: {line}", err=True)
-
-
 class _Said:
     """Tells a line, and remembers it."""
 
-    last = ""
+    def __init__(self, say: Say) -> None:
+        self._say, self.last = say, ""
 
     def tell(self, line: str) -> None:
         self.last = line
-        _tell(line)
+        self._say(line, event="broker")
 
 
 def _health_of(ledgers: LedgerCollector, said: _Said) -> Health:
@@ -117,7 +121,7 @@ def _refuse_unfit(connect: Callable[[], Observer]) -> None:
 
 
 def _serve(
-    collectors: Sequence[Collector], health: Health, host: str, port: int, stop: threading.Event
+    collectors: Sequence[Collector], health: Health, host: str, port: int, stop: threading.Event, say: Say
 ) -> None:
     """Until `stop`; raises SettingsError when the address cannot be had."""
     from prometheus_client import CollectorRegistry
@@ -135,7 +139,7 @@ def _serve(
             f"cannot serve on --host {host} --port {port} ({error.strerror}): choose another"
         ) from None
     at = f"[{host}]" if ":" in host else host
-    _tell(f"metrics at http://{at}:{server.server_port}/metrics")
+    say(f"metrics at http://{at}:{server.server_port}/metrics", event="serving")
     stop.wait()
     server.shutdown()
     server.server_close()

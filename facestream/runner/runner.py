@@ -17,6 +17,7 @@ from facestream.bus.connection import Connection
 from facestream.bus.ledger import Ledger, read_ledgers, total
 from facestream.bus.tail import tail_rejects, tail_results
 from facestream.errors import BusUnavailable, FacestreamError
+from facestream.log import VARIABLE
 from facestream.metrics import RestartCounter, serve_metrics
 from facestream.runner.outage import Outage
 from facestream.runner.output import READER_LEFT, JsonLines
@@ -265,4 +266,5 @@ def _last_sign(child: Child) -> str:
 def _environment(settings: Settings, url: str) -> dict[str, str]:
     # Before NumPy is loaded: N workers use N cores, one each.
     threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    return settings.as_environment(url) | threads
+    # A run speaks to people, in the words of its children too.
+    return settings.as_environment(url) | threads | {VARIABLE: "console"}

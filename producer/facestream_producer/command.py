@@ -178,6 +178,7 @@ def _carry_sources(
     stop: threading.Event,
 ) -> int:
     """To the end of the sources; how many failed."""
+    from facestream.log import Log
     from facestream_producer.attaching import Play
     from facestream_producer.session import Session, name_cameras
 
@@ -190,6 +191,7 @@ def _carry_sources(
         resume=how.resume,
         resume_after=how.resume_after,
         play=Play(how.fps, how.loop) if how.realtime else None,
+        say=Log("producer", form=settings.log),
     )
     found, failed = session.expand(sources)
     if found:

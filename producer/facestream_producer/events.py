@@ -8,13 +8,16 @@ import threading
 from typing import Any
 
 from facestream.bus.publisher import Epoch, Totals
+from facestream.log import Say
 from facestream_producer.source import Source
 
 
 class Events:
     """One line when a source begins and one when it ends, whole even when several sources speak."""
 
-    def __init__(self) -> None:
+    def __init__(self, say: Say) -> None:
+        self.say = say
+        """On standard error: what goes wrong, and what changes."""
         self._lock = threading.Lock()
         self._for_people = sys.stdout.isatty()
 
@@ -50,10 +53,6 @@ class Events:
     def failed(self, name: str, error: str) -> None:
         """A source that could not even begin."""
         self._say(None, event="failed", source=name, error=error)
-
-    def trouble(self, text: str) -> None:
-        with self._lock:
-            print(text, file=sys.stderr, flush=True)
 
     def _say(self, words: str | None, **event: Any) -> None:
         with self._lock:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from facestream.backoff import Backoff
 from facestream.bus.camera_entry import Camera
@@ -14,6 +14,7 @@ from facestream.bus.publisher import Epoch
 from facestream.bus.registry import Registry
 from facestream.camera_state import State
 from facestream.errors import BusError, BusFull, BusUnavailable, FacestreamError
+from facestream.log import Level, Say, Seldom
 from facestream_producer.attaching import open_camera
 from facestream_producer.capture import Shape
 from facestream_producer.carrier import Carrier, state_now
@@ -44,7 +45,7 @@ class Fleet:
         name: str,
         shape: Shape,
         metrics: Hooks,
-        say: Callable[[str], None],
+        say: Say,
         stop: threading.Event,
         *,
         max_cameras: int,
@@ -57,7 +58,7 @@ class Fleet:
         self._carriers: dict[str, Carrier] = {}
         self._not_before: dict[str, float] = {}
         self._producers = [name]
-        self._beside = beside
+        self._beside, self._troubles = beside, Seldom()
 
     def run(self) -> None:
         """Hold, claim and give up cameras until asked to stop; then give up all."""
@@ -73,7 +74,9 @@ class Fleet:
                 self._stop.wait(TICK_SECONDS)
             except (BusUnavailable, BusFull) as error:
                 self._metrics.troubled(error)
-                self._say(f"{error}; the cameras in hand go on")
+                if self._troubles.due():
+                    text = f"{error}; the cameras in hand go on"
+                    self._say(text, event="broker_lost", level="warning", reason=str(error))
                 self._stop.wait(backoff.next_seconds())
         self._leave()
         beating.join()
@@ -147,7 +150,7 @@ class Fleet:
             self._carriers[camera.name] = self._carry(camera, begun)
         except FacestreamError as error:
             begun.report(ended=True)
-            self._report(camera.name, "failed", str(error))
+            self._report(camera.name, "failed", str(error), begun)
             self._not_before[camera.name] = time.monotonic() + RETRY_FAILED_SECONDS
             return False
         return True
@@ -156,7 +159,7 @@ class Fleet:
         stop = threading.Event()
 
         def say_state(state: State, error: str | None) -> None:
-            self._report(camera.name, state, error)
+            self._report(camera.name, state, error, epoch)
 
         source = open_camera(
             camera, self._registry.reveal(camera.name), self._registry.policy, say_state, stop, self._say
@@ -172,14 +175,18 @@ class Fleet:
         hooks = Several(self._metrics, _Recordings(camera.name, self._say))
         return Carrier(camera, source, epoch, shape, hooks, say_state, stop)
 
-    def _report(self, camera: str, state: State, error: str | None) -> None:
+    def _report(self, camera: str, state: State, error: str | None, epoch: Epoch | None = None) -> None:
         """A state that cannot be said now is said with the next change; capturing matters more."""
         now = state_now(state, error, self._name)
-        self._say(f"{camera}: {state}" + (f" ({now.error})" if now.error else ""))
+        text = f"{camera}: {state}" + (f" ({now.error})" if now.error else "")
+        level: Level = "info" if state in ("connecting", "live", "paused") else "warning"
+        where = {} if epoch is None else {"epoch": epoch.epoch, "seq": epoch.next_seq - 1}
+        self._say(text, event="state", level=level, camera=camera, state=state, reason=now.error, **where)
         try:
             self._registry.report_state(camera, now)
         except BusError as trouble:
-            self._say(f"{camera}: its state could not be stored ({trouble})")
+            text = f"{camera}: its state could not be stored ({trouble})"
+            self._say(text, event="state_unsaid", level="warning", camera=camera, reason=str(trouble))
 
     def _keep_leases(self) -> None:
         """In a thread of its own: neither a slow camera nor a full broker may cost another its lease."""
@@ -202,14 +209,15 @@ class Fleet:
         try:
             self._registry.leave(self._name)
         except BusError as error:
-            self._say(str(error))
+            self._say(str(error), event="broker_lost", level="warning", reason=str(error))
 
 
 class _Recordings(Hooks):
     """Nobody's pictures are kept without a word in the log."""
 
-    def __init__(self, camera: str, say: Callable[[str], None]) -> None:
+    def __init__(self, camera: str, say: Say) -> None:
         self._camera, self._say = camera, say
 
     def recording(self, is_recorded: bool) -> None:
-        self._say(f"{self._camera}: {said_of_recording(is_recorded)}")
+        text = f"{self._camera}: {said_of_recording(is_recorded)}"
+        self._say(text, event="recording", camera=self._camera)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import secrets
 import socket
-import sys
 import threading
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from facestream.bus.connection import Connection
 from facestream.bus.registry import Registry
 from facestream.commands.options import require_redis
 from facestream.cores import usable_cores
+from facestream.log import Log
 from facestream.several import run_several
 from facestream_producer.fleet import LEAVE_SECONDS, Fleet
 from facestream_producer.turns import FEWEST_AT_ONCE, turns
@@ -61,9 +61,6 @@ def carry_registered(
 ) -> None:
     """The registry's cameras in this process, until asked to stop."""
 
-    def say(line: str) -> None:
-        print(line, file=sys.stderr, flush=True)
-
     turns().limit(max(FEWEST_AT_ONCE, len(usable_cores()) // share.one_of))
     state_url = settings.state_redis_url or require_redis(settings)
     name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
@@ -74,7 +71,7 @@ def carry_registered(
             name,
             shape,
             metrics,
-            say,
+            Log("producer", name, form=settings.log),
             stop,
             max_cameras=share.max_cameras,
             depth=settings.depth,

@@ -14,6 +14,7 @@ from facestream.bus.connection import Connection
 from facestream.bus.ledger import read_ledger
 from facestream.bus.publisher import LEASE_SECONDS, Epoch
 from facestream.errors import BusFull, BusUnavailable, FacestreamError, UsageError
+from facestream.log import OWN, Log, Say, Seldom
 from facestream.names import check_camera_name, unique_slug
 from facestream.redaction import redact
 from facestream_producer.attaching import Play, play
@@ -30,7 +31,6 @@ from facestream_producer.vital_signs import Turning
 FILES_AT_ONCE = 4
 LIVE_DEPTH = 2
 LOSSLESS_DEPTH = 16
-QUIET_SECONDS = 10.0
 FIRST_RETRY_SECONDS, MAX_RETRY_SECONDS = 0.1, 2.0
 
 
@@ -65,15 +65,16 @@ class Session:
         resume: bool = False,
         resume_after: int = 0,
         play: Play | None = None,
+        say: Say | None = None,
     ) -> None:
         """`resume`: go on with an epoch that was cut short, if it is later than `resume_after`.
 
-        `play`: files stand in for cameras, at their own pace.
+        `play`: files stand in for cameras, at their own pace. `say`: standard error, in words, unless given.
         """
         self._play = play
         self._connection, self._shape, self._metrics, self._stop = connection, shape, metrics, stop
         self._depth, self._resume, self._resume_after = depth, resume, resume_after
-        self._events = Events()
+        self._events = Events(say or Log("producer"))
 
     def expand(self, texts: Sequence[str]) -> tuple[list[str], int]:
         """What the texts stand for, and how many of them stand for nothing; the others go on."""
@@ -115,7 +116,7 @@ class Session:
     def _fail(self, text: str, error: Exception) -> None:
         said = str(error) if isinstance(error, FacestreamError) else _unexpected(error)
         self._events.failed(redact(text), said)
-        self._events.trouble(f"facestream: {said}")
+        self._events.say(f"{OWN}{said}", event="source_failed", level="error", reason=said)
 
     def _capture(self, given: str, source: Source, camera: str) -> bool:
         epoch = self._begin(source, camera)
@@ -123,14 +124,22 @@ class Session:
             return True
         self._metrics.reached()
         self._events.began(given, source, epoch)
-        hooks = Several(self._metrics, _Troubles(self._events, camera), Turning(self._metrics, camera))
+        hooks = Several(self._metrics, _Troubles(self._events.say, camera), Turning(self._metrics, camera))
         try:
             broken = Capture(source, epoch, self._shape, hooks, self._stop).run()
         finally:
             self._metrics.left(camera)
         self._events.ended(epoch, epoch.totals, str(broken) if broken else None)
         if broken:
-            self._events.trouble(f"facestream: {broken}")
+            self._events.say(
+                f"{OWN}{broken}",
+                event="source_broken",
+                level="warning",
+                camera=camera,
+                epoch=epoch.epoch,
+                seq=epoch.next_seq - 1,
+                reason=str(broken),
+            )
         return broken is not None
 
     def _begin(self, source: Source, camera: str) -> Epoch | None:
@@ -164,7 +173,8 @@ class Session:
 
     def _outwait(self, begin: Callable[[], Epoch | float], camera: str) -> Epoch | float | None:
         """Try until the broker is there: no source fails for its absence. None when asked to stop."""
-        backoff, troubles = Backoff(FIRST_RETRY_SECONDS, MAX_RETRY_SECONDS), _Troubles(self._events, camera)
+        backoff = Backoff(FIRST_RETRY_SECONDS, MAX_RETRY_SECONDS)
+        troubles = _Troubles(self._events.say, camera)
         while True:
             try:
                 return begin()
@@ -181,19 +191,22 @@ def _unexpected(error: Exception) -> str:
 
 
 class _Troubles(Hooks):
-    """Says what goes wrong, at most once in QUIET_SECONDS."""
+    """Says what goes wrong with a camera, seldom where it goes on and on."""
 
-    def __init__(self, events: Events, camera: str) -> None:
-        self._events, self._camera = events, camera
-        self._said_at = float("-inf")
+    def __init__(self, say: Say, camera: str) -> None:
+        self._say, self._camera = say, camera
+        self._troubles = Seldom()
 
     def rewound(self, seq: int) -> None:
-        self._events.trouble(f"{self._camera}: the broker forgot frames; sending again from frame {seq}")
+        text = f"{self._camera}: the broker forgot frames; sending again from frame {seq}"
+        self._say(text, event="rewound", level="warning", camera=self._camera, seq=seq)
 
     def recording(self, is_recorded: bool) -> None:
-        self._events.trouble(f"{self._camera}: {said_of_recording(is_recorded)}")
+        text = f"{self._camera}: {said_of_recording(is_recorded)}"
+        self._say(text, event="recording", camera=self._camera)
 
     def troubled(self, error: FacestreamError) -> None:
-        if time.monotonic() - self._said_at >= QUIET_SECONDS:
-            self._events.trouble(f"{self._camera}: {error}")
-            self._said_at = time.monotonic()
+        if count := self._troubles.due():
+            text = f"{self._camera}: {error}"
+            about = {"camera": self._camera, "reason": str(error)}
+            self._say(text, event="trouble", level="warning", count=count, **about)

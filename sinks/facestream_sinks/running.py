@@ -6,7 +6,6 @@ import hashlib
 import logging
 import re
 import socket
-import sys
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from datetime import timedelta
@@ -17,6 +16,7 @@ from prometheus_client import CollectorRegistry
 
 from facestream.commands.options import require_redis
 from facestream.errors import UsageError
+from facestream.log import Log
 from facestream.metrics import serve_metrics
 from facestream.names import check_camera_name
 from facestream.results.reader import ResultReader
@@ -51,6 +51,7 @@ def carry(common: Common, kind: str, destination: str, make_sink: MakeSink) -> i
     url, start = require_redis(settings), parse_start(common.start)
     cameras = sorted({check_camera_name(camera) for camera in common.cameras or []})
     group = common.group or name_group(kind, destination, cameras)
+    say = Log("sink", group, form=settings.log)
     with stop_on_signals() as stop, closing(make_sink(settings, say)) as sink:
         registry = CollectorRegistry()
         notices = Notices(say)
@@ -58,7 +59,7 @@ def carry(common: Common, kind: str, destination: str, make_sink: MakeSink) -> i
         hooks = Several(notices, PrometheusHooks(registry), Readiness(health))
         if common.metrics_port is not None:
             serve_metrics(registry, common.metrics_port, settings.metrics_host, health=health)
-        _hear_the_reader()
+        _hear_the_reader(say)
         reader = ResultReader(
             url,
             group=group,
@@ -93,10 +94,6 @@ def parse_start(text: str) -> str | timedelta:
     return text
 
 
-def say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
-
-
 def _own_name() -> str:
     """The same for whoever comes after us here, who takes up at once what we had in hand."""
     return re.sub(r"[^A-Za-z0-9._-]", "-", socket.gethostname())[:60].strip("._-") or "sink"
@@ -106,10 +103,18 @@ def absolute(path: Path) -> str:
     return str(path.absolute())
 
 
-def _hear_the_reader() -> None:
+class _Said(logging.Handler):
+    def __init__(self, say: Callable[[str], None]) -> None:
+        super().__init__()
+        self._say = say
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._say(record.getMessage())
+
+
+def _hear_the_reader(say: Callable[[str], None]) -> None:
     """What the reader of results logs goes where everything else is said."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(message)s"))
+    handler = _Said(say)
     log = logging.getLogger("facestream.results")
     log.addHandler(handler)
     log.propagate = False

@@ -70,6 +70,7 @@ def _run(
 
     from facestream.bus.registry import Registry
     from facestream.bus.tracker_state import TrackerState
+    from facestream.log import Log
     from facestream.metrics import serve_metrics
     from facestream.vitals import Health
     from facestream_tracker.hooks import Hooks
@@ -81,7 +82,8 @@ def _run(
 
     name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
     registry, health = CollectorRegistry(), Health(LACKING_AT_START)
-    hooks: list[Hooks] = [PrometheusHooks(registry), Notices(name, sys.stderr), VitalSigns(health)]
+    log = Log("tracker", name, form=settings.log, lead=f"tracker {name}: ")
+    hooks: list[Hooks] = [PrometheusHooks(registry), Notices(log), VitalSigns(health)]
     if is_child:
         hooks.append(SignOfLife(sys.stdout))
     if metrics_port is not None:

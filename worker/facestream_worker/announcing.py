@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable
 
 from facestream.bus.addresses import announce
 from facestream.bus.connection import Connection
 from facestream.errors import BusRefused, BusUnavailable
+from facestream.log import Say
 from facestream_worker.hooks import Hooks
 
 AGAIN_SECONDS = 30.0
@@ -21,7 +21,7 @@ class Announcing(Hooks):
     A broker that does not take it is told of once with `say`, and the work goes on.
     """
 
-    def __init__(self, connection: Connection, worker: str, address: str, say: Callable[[str], None]) -> None:
+    def __init__(self, connection: Connection, worker: str, address: str, say: Say) -> None:
         self._connection, self._worker, self._address, self._say = connection, worker, address, say
         self._next_at, self._has_said = float("inf"), False
 
@@ -39,7 +39,8 @@ class Announcing(Hooks):
         except BusRefused as error:
             self._next_at = float("inf")
             if not self._has_said:
-                self._say(f"facestream ps cannot know where this worker's metrics are: {error}")
+                text = f"facestream ps cannot know where this worker's metrics are: {error}"
+                self._say(text, event="announce", level="warning", reason=str(error))
             self._has_said = True
 
 

@@ -75,6 +75,7 @@ def _run_one(
     from facestream.bus.connection import Connection
     from facestream.bus.taker import Retention, Taker
     from facestream.commands.options import require_redis
+    from facestream.log import Log
     from facestream.metrics import serve_metrics
     from facestream.signals import end_with_owner, stop_on_signals
     from facestream.vitals import Health
@@ -96,12 +97,13 @@ def _run_one(
         )
         name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
         registry, health = CollectorRegistry(), Health(LACKING_AT_START)
-        notices = Notices(name, sys.stderr, greets=not follow_stdin)
+        log = Log("worker", name, form=settings.log, lead=f"worker {name}: ")
+        notices = Notices(log, greets=not follow_stdin)
         hooks: list[Hooks] = [PrometheusHooks(registry, name), notices, VitalSigns(health)]
         if metrics_port is not None:
             port = serve_metrics(registry, metrics_port, settings.metrics_host, health=health)
             address = address_of(settings.metrics_host, port)
-            hooks.append(Announcing(connection, name, address, notices.say))
+            hooks.append(Announcing(connection, name, address, log))
         analyser = _load(settings, roles, engine)
         health.have("models")
         notices.engine = analyser.engine

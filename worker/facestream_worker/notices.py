@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import time
+from contextlib import suppress
 from typing import TextIO
 
-from facestream.errors import BusError
+from facestream.bus.taker import Delivery
+from facestream.contract import DropReason, FrameHeader
+from facestream.errors import BusError, FrameRefused
+from facestream.log import Say, Seldom
 from facestream.names import MAX_LENGTH, is_camera_name
 from facestream_worker.hooks import Hooks
 from facestream_worker.pipeline import Settled
-
-QUIET_SECONDS = 10.0
 
 
 class SignOfLife(Hooks):
@@ -24,45 +25,54 @@ class SignOfLife(Hooks):
 
 
 class Notices(Hooks):
-    """One line per change on a stream; refusals at most one in QUIET_SECONDS, with how many were not said.
+    """One line per change; refusals at most one in some seconds, with how many were not said.
 
     engine: what computes, for the greeting; known once the networks are loaded.
     """
 
-    def __init__(self, worker: str, stream: TextIO, *, greets: bool = True) -> None:
-        self._worker, self._stream, self.engine = worker, stream, ""
+    def __init__(self, say: Say, *, greets: bool = True) -> None:
+        self._say, self.engine = say, ""
         self._is_lost, self._has_greeted = False, not greets
-        self._unsaid, self._said_at = 0, float("-inf")
+        self._refusals = Seldom()
 
     def joined(self, broker_forgot: bool) -> None:
         if self._is_lost:
-            self.say("the broker is back" + (", without its data" if broker_forgot else ""))
+            self._say("the broker is back" + (", without its data" if broker_forgot else ""), event="joined")
         elif not self._has_greeted:
-            self.say("ready for frames" + (f", computing with {self.engine}" if self.engine else ""))
+            computing = f", computing with {self.engine}" if self.engine else ""
+            self._say("ready for frames" + computing, event="joined")
         self._is_lost, self._has_greeted = False, True
 
     def adopted(self, frames: int) -> None:
-        self.say(f"adopted {frames} frame{'s' if frames > 1 else ''} of a worker that died")
+        frames_of = f"{frames} frame{'s' if frames > 1 else ''}"
+        self._say(f"adopted {frames_of} of a worker that died", event="adopted", frames=frames)
 
     def bus_lost(self, error: BusError) -> None:
         if not self._is_lost:
-            self.say(f"{error}; waiting for it")
+            self._say(f"{error}; waiting for it", event="broker_lost", level="warning", reason=str(error))
         self._is_lost = True
 
     def settled(self, settled: Settled, commit_seconds: float, ended: int) -> None:
         for outcome in settled.outcomes:
-            if outcome.reason is None:
-                continue
-            self._unsaid += 1
-            if time.monotonic() - self._said_at >= QUIET_SECONDS:
-                counted = f" ({self._unsaid} refused)" if self._unsaid > 1 else ""
-                camera = _shown(outcome.delivery.camera)
-                self.say(f"refused a frame of {camera}: {outcome.reason.value}{counted}")
-                self._unsaid, self._said_at = 0, time.monotonic()
+            if outcome.reason is not None and (refused := self._refusals.due()):
+                self._refused(outcome.delivery, outcome.reason, refused)
 
-    def say(self, text: str) -> None:
-        """One line, with this worker's name before it."""
-        print(f"worker {self._worker}: {text}", file=self._stream, flush=True)
+    def _refused(self, delivery: Delivery, reason: DropReason, refused: int) -> None:
+        camera = _shown(delivery.camera)
+        counted = f" ({refused} refused)" if refused > 1 else ""
+        where: dict[str, int] = {}
+        with suppress(FrameRefused):  # the header may be what is wrong with it
+            header = FrameHeader.unpack(delivery.header)
+            where = {"epoch": header.epoch, "seq": header.seq}
+        self._say(
+            f"refused a frame of {camera}: {reason.value}{counted}",
+            event="refused",
+            level="warning",
+            camera=camera,
+            reason=reason.value,
+            count=refused,
+            **where,
+        )
 
 
 def _shown(camera: bytes) -> str:
