@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,13 +21,14 @@ from facestream.broker import EmbeddedBroker
 from facestream.bus.connection import Connection
 from facestream.bus.tap import MAX_FRAMES, MAX_RECORDED_BYTES, Tap, TapWriter
 from facestream.contract import DropReason, FrameHeader
-from facestream.errors import SourceBroken, SourceMissing, SourceUnreadable, UsageError
+from facestream.errors import BusUnavailable, SourceBroken, SourceMissing, SourceUnreadable, UsageError
 from facestream.recording import entries
 from facestream.recording.entries import FIRST_LINE, PREFIX, Began, Ended, Entry, Frame, Reject, Result
 from facestream.recording.reader import Recording
 from facestream.recording.recorder import Recorded, Recorder
 from facestream.recording.writer import RecordingWriter
 from support.bus import IMAGE, begin, header, publish, reject_of, result_of, take, wait_until, worker
+from support.kept_server import KeptServer
 
 AT_US = 1_700_000_000_000_000
 MANY = 10_000_000
@@ -369,3 +370,38 @@ def test_a_recording_that_is_not_to_be_kept_leaves_no_file(tmp_path: Path) -> No
     writer = RecordingWriter(tmp_path / "r.fsrec", MANY)
     writer.close(keep=False)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_it_goes_on_with_a_broker_that_began_anew(tmp_path: Path) -> None:
+    with (
+        KeptServer(keeps=False) as server,
+        closing(Connection(server.url)) as connection,
+        recording(connection, tmp_path, "cam") as running,
+    ):
+        offered(TapWriter(connection, "cam"), 0)
+        wait_until(lambda: running.recorder.recorded.frames.total() == 1, "the first is recorded")
+        server.restart()
+        wait_until(lambda: connection_is_back(connection), "it is asked again")
+        offered(TapWriter(connection, "cam"), 1)
+        wait_until(lambda: running.recorder.recorded.frames.total() == 2, "the second is recorded")
+        running.end()
+    assert [seq for _, seq, _ in frames_in(running.path)] == [0, 1]
+    assert len(running.said) <= 1, "said once, where it was noticed at all"
+
+
+def test_a_broker_that_stays_away_does_not_make_it_longer(tmp_path: Path) -> None:
+    with (
+        KeptServer(keeps=False) as server,
+        closing(Connection(server.url)) as connection,
+        recording(connection, tmp_path, "cam", seconds=0.5) as running,
+    ):
+        server.kill()
+        wait_until(lambda: read(running.path)[1] is None, "it ends by itself, and whole")
+        assert running.recorder.recorded.why == "time"
+        server.start()
+
+
+def connection_is_back(connection: Connection) -> bool:
+    with suppress(BusUnavailable):
+        return bool(connection.read("EXISTS", connection.keys.record("cam")))
+    return False

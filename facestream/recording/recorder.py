@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from facestream import __version__
-from facestream.backoff import Backoff
 from facestream.bus.connection import Connection
 from facestream.bus.tail import Fields, Tail, packed_in, rejects_streams, results_streams
 from facestream.bus.tap import Tap
@@ -21,6 +20,7 @@ from facestream.recording.writer import RecordingWriter
 
 POLL_SECONDS: Final = 0.1
 ASK_SECONDS: Final = 1.0
+RETRY_SECONDS: Final = 0.25
 # The last frames' results are on their way when the time is up.
 LINGER_SECONDS: Final = 2.0
 _MOMENT_SECONDS: Final = 0.001
@@ -60,7 +60,7 @@ class Recorder:
         pictures: bool,
     ) -> None:
         self._connection, self._cameras, self._say = connection, tuple(cameras), say
-        self._pictures = pictures
+        self._pictures, self._is_away = pictures, False
         self._tap, self._ask_at = Tap(connection), 0.0
         self._last: dict[str, tuple[int, int]] = {}
         self._frames = self._tail([connection.keys.tap(name) for name in cameras], _frame, _FRAMES_A_READ)
@@ -95,21 +95,24 @@ class Recorder:
         writer.finish(entries.pack_ended(entries.Ended(_now_us(), self.recorded.why, missed)))
 
     def _try_to_pass_on(self, stop: threading.Event) -> bool:
-        backoff = Backoff(0.1, 2.0)
-        while True:
-            try:
-                self._ask()
-                return self._pass_on()
-            except (BusUnavailable, BusFull) as error:
-                self._say(f"{error}; waiting for it")
-                if stop.wait(backoff.next_seconds()):
-                    return True
+        """False when there is no more room. A broker that is away costs time, and what passes meanwhile."""
+        try:
+            self._ask()
+            has_room = self._pass_on()
+        except (BusUnavailable, BusFull) as error:
+            if not self._is_away:
+                self._say(f"{error}; recording goes on when it is back")
+            self._is_away = True
+            stop.wait(RETRY_SECONDS)
+            return True
+        self._is_away = False
+        return has_room
 
     def _ask(self) -> None:
         if self._pictures and time.monotonic() >= self._ask_at:
+            self._ask_at = time.monotonic() + ASK_SECONDS
             for camera in self._cameras:
                 self._tap.ask_to_record(camera)
-            self._ask_at = time.monotonic() + ASK_SECONDS
 
     def _pass_on(self) -> bool:
         """Write what has come meanwhile; False when there is no more room."""
@@ -118,13 +121,17 @@ class Recorder:
         return self._add_ends(POLL_SECONDS)
 
     def _linger(self, stop: threading.Event) -> bool:
+        """Wait a moment for the results of the last frames; False when there is no more room."""
         until = time.monotonic() + LINGER_SECONDS
-        while time.monotonic() < until and not stop.is_set():
+        while time.monotonic() < until and not stop.is_set() and not self._is_away:
             ended = self.recorded.results + self.recorded.rejects
             if ended >= self.recorded.frames.total():
                 break
-            if not self._add_ends(POLL_SECONDS):
-                return False
+            try:
+                if not self._add_ends(POLL_SECONDS):
+                    return False
+            except BusUnavailable:
+                break
         return True
 
     def _add_frames(self) -> bool:
