@@ -27,6 +27,8 @@ MAX_PIXELS: Final = 100_000_000
 # In bytes: a name of 500 characters takes up to four bytes each.
 _MAX_TEXT: Final = 2048
 _MAX_INTEGER: Final = 2**53
+# Not by isinstance: True is no number here.
+_NUMBERS: Final = frozenset({int, float})
 
 Clock = Literal["receipt", "sender", "file"]
 CLOCKS: Final = frozenset({"receipt", "sender", "file"})
@@ -124,11 +126,10 @@ def is_whole(value: object) -> bool:
 
 def are_numbers(values: object, count: int) -> bool:
     """Whether it is a list of so many finite numbers."""
-    return (
-        isinstance(values, list)
-        and len(values) == count
-        and all(type(value) in (int, float) and math.isfinite(value) for value in values)
-    )
+    if not isinstance(values, list) or len(values) != count or not _NUMBERS.issuperset(map(type, values)):
+        return False
+    # A sum of finite numbers is finite, but for some that are larger than anything we have: these one by one.
+    return math.isfinite(sum(values)) or all(map(math.isfinite, values))
 
 
 def is_map_with(value: object, **checks: Callable[[Any], bool]) -> bool:

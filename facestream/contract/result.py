@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NotRequired, TypedDict, cast
 
 from facestream.contract.fields import (
@@ -12,7 +12,6 @@ from facestream.contract.fields import (
     are_numbers,
     broken,
     check_version,
-    is_map_with,
     pack,
     read_camera,
     read_clock,
@@ -158,34 +157,36 @@ def _faces(fields: Mapping[str, Any]) -> None:
 
 
 def _is_face(face: Any) -> bool:
-    if not isinstance(face, dict):
+    """Checked for every face that is read, so by few and cheap steps: all its numbers at once at the end."""
+    if type(face) is not dict:
         return False
-    landmarks = face.get("landmarks")
-    return (
-        are_numbers(face.get("box"), 4)
-        and are_numbers([face.get("score")], 1)
-        and isinstance(landmarks, list)
-        and len(landmarks) == 5
-        and all(are_numbers(point, 2) for point in landmarks)
-        and _are_attributes(face.get("attributes"))
-    )
+    box, points, attributes = face.get("box"), face.get("landmarks"), face.get("attributes")
+    if not (type(box) is type(points) is list and len(box) == 4 and len(points) == 5):
+        return False
+    numbers = [face.get("score"), *box]
+    for point in points:
+        if type(point) is not list or len(point) != 2:
+            return False
+        numbers += point
+    if not isinstance(attributes, dict) or not _are_answers(attributes, numbers):
+        return False
+    return are_numbers(numbers, len(numbers))
 
 
-def _are_attributes(attributes: Any) -> bool:
-    """Answers by their role; those that are known here with what the contract promises of them."""
-    return _is_map_of(dict, attributes) and all(
-        is_map_with(attributes[role], **checks) for role, checks in _ANSWERS.items() if role in attributes
-    )
-
-
-def _is_number(value: Any) -> bool:
-    return are_numbers([value], 1)
-
-
-_ANSWERS: dict[str, dict[str, Callable[[Any], bool]]] = {
-    "gender": {"label": lambda value: isinstance(value, str), "score": _is_number},
-    "age": {"years": lambda value: value is None or _is_number(value), "score": _is_number},
-}
+def _are_answers(attributes: Mapping[str, Any], numbers: list[Any]) -> bool:
+    """Whether each is a map, with what the contract promises of it; what must be numbers is added to them."""
+    for role, answer in attributes.items():
+        if type(answer) is not dict:
+            return False
+        if role == "gender":
+            if type(answer.get("label")) is not str:
+                return False
+            numbers.append(answer.get("score"))
+        elif role == "age":
+            numbers.append(answer.get("score"))
+            if answer.get("years", "absent") is not None:
+                numbers.append(answer.get("years"))
+    return True
 
 
 def _is_map_of(kind: type | tuple[type, ...], values: Any) -> bool:

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from facestream.contract import unpack_result
+from facestream.contract import ResultMap, unpack_result
 from facestream.errors import FrameRefused, ResultsMissed, UsageError
 from facestream.results.positions import order_of
 from facestream.results.reorder import Reorder
@@ -23,6 +23,8 @@ Entries = Iterable[tuple[bytes, Sequence[bytes]]]
 Item = Result | ResultsMissed
 Place = tuple[int, str]
 """Partition and entry id."""
+Waiting = tuple[int, str, bytes]
+"""The same and what lies there, still to be read."""
 
 MAX_UNACKNOWLEDGED = 10_000
 
@@ -49,11 +51,11 @@ class Inbox:
     def __init__(self, wishes: Wishes) -> None:
         self.counts = Counts()
         self.to_acknowledge: dict[int, list[str]] = {}
-        self.in_hand: dict[Place, Result] = {}
+        self.in_hand: dict[Place, Waiting | Result] = {}
         self._wishes, self._has_group = wishes, wishes.group is not None
         self._seen = Seen()
         self._order = Reorder(wishes.order_window, wishes.order_seconds) if wishes.order_window else None
-        self._ready: deque[Item] = deque()
+        self._ready: deque[Waiting | Item] = deque()
         self._given: list[Result] = []
         self._detached: set[str] = set()
 
@@ -61,24 +63,20 @@ class Inbox:
 
     def arrive(self, partition: int, entries: Entries) -> int:
         """Take entries in; how many of them were new here."""
-        cameras, new = self._wishes.cameras, 0
+        new = 0
         for identifier, fields in entries:
-            entry = identifier.decode()
-            if self._has_group and (partition, entry) in self.in_hand:
-                continue
+            waiting = (partition, identifier.decode(), _payload(fields))
+            if self._has_group:
+                place = waiting[:2]
+                if place in self.in_hand:
+                    continue
+                self.in_hand[place] = waiting
             new += 1
-            try:
-                raw = unpack_result(_payload(fields))
-            except FrameRefused as error:
-                self._refuse(partition, entry, error)
-                continue
-            if cameras is not None and raw["camera"] not in cameras:
-                self._done(partition, entry)
-            elif not self._seen.add((raw["camera"], raw["epoch"], raw["seq"])):
-                self.counts.duplicates += 1
-                self._done(partition, entry)
-            else:
-                self._keep(Result.of(raw, partition, entry))
+            if self._order is None:
+                # Read when its turn comes: what lives for a moment only costs the least.
+                self._ready.append(waiting)
+            elif (result := self._read(waiting)) is not None:
+                self._ready.extend(self._order.add(result, time.monotonic()))
         return new
 
     def miss(self, missed: ResultsMissed) -> None:
@@ -95,8 +93,11 @@ class Inbox:
         mine = entries | self._detached
         others = [place for place in self.in_hand if place[0] == partition and place[1] not in mine]
         for place in others:
-            if order_of(place[1].encode()) >= order_of(oldest):
-                self._seen.forget(self.in_hand.pop(place).frame)
+            if order_of(place[1].encode()) < order_of(oldest):
+                continue
+            gone = self.in_hand.pop(place)
+            if isinstance(gone, Result):
+                self._seen.forget(gone.frame)
 
     def detach(self, partition: int) -> None:
         """The broker has forgotten whose the entries of a partition were: those in hand are still given."""
@@ -127,12 +128,15 @@ class Inbox:
             item = ready.popleft()
             if isinstance(item, ResultsMissed):
                 return item
+            result = item if isinstance(item, Result) else self._read(item)
+            if result is None:
+                continue
             if self._has_group:
-                if (item.partition, item.entry) not in self.in_hand:
-                    continue
-                self._given.append(item)
+                if self.in_hand.get((result.partition, result.entry)) is not result:
+                    continue  # another consumer's by now
+                self._given.append(result)
             self.counts.results += 1
-            return item
+            return result
         return None
 
     def take(self, most: int) -> list[Item]:
@@ -166,23 +170,43 @@ class Inbox:
         """To be acknowledged though nobody had it: there is nothing left of it."""
         self._done(partition, entry)
 
-    def _refuse(self, partition: int, entry: str, error: FrameRefused) -> None:
+    def _refuse(self, error: FrameRefused) -> None:
         if not self.counts.unreadable:
             log.warning("an entry that is no result was left out (%s); more are only counted", error)
         self.counts.unreadable += 1
-        self._done(partition, entry)
 
     def _done(self, partition: int, entry: str) -> None:
         if self._has_group:
             self.to_acknowledge.setdefault(partition, []).append(entry)
 
-    def _keep(self, result: Result) -> None:
-        if self._has_group:
-            self.in_hand[result.partition, result.entry] = result
-        if self._order is None:
-            self._ready.append(result)
+    def _read(self, waiting: Waiting) -> Result | None:
+        """The result of an entry; None where it is none, not wanted, known, or another consumer's by now."""
+        partition, entry, payload = waiting
+        if self._has_group and self.in_hand.get((partition, entry)) is not waiting:
+            return None
+        try:
+            raw = unpack_result(payload)
+        except FrameRefused as error:
+            self._refuse(error)
         else:
-            self._ready.extend(self._order.add(result, time.monotonic()))
+            if self._is_wanted(raw):
+                result = Result.of(raw, partition, entry)
+                if self._has_group:
+                    self.in_hand[partition, entry] = result
+                return result
+        if self._has_group:
+            del self.in_hand[partition, entry]
+            self._done(partition, entry)
+        return None
+
+    def _is_wanted(self, raw: ResultMap) -> bool:
+        cameras = self._wishes.cameras
+        if cameras is not None and raw["camera"] not in cameras:
+            return False
+        if self._seen.add((raw["camera"], raw["epoch"], raw["seq"])):
+            return True
+        self.counts.duplicates += 1
+        return False
 
 
 def _payload(fields: Sequence[bytes]) -> bytes:
