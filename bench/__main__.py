@@ -16,7 +16,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench import broker, bus, cameras, capture, codec, memory, reference, startup, worker
+from bench import broker, bus, cameras, capture, codec, memory, reference, results, startup, worker
 from bench.bench import OUT, ROOT, Bench, one_line_on_error, open_console
 from bench.report import Report, machine_markdown
 from facestream.errors import UsageError
@@ -33,6 +33,7 @@ BENCHES: dict[str, Bench] = {
         capture.BENCH,
         cameras.BENCH,
         codec.BENCH,
+        results.BENCH,
     )
 }
 ACCURACY = "accuracy"

@@ -146,6 +146,14 @@ def test_bus(tmp_path: Path) -> None:
     assert all(row["server cpu"] > 0 for row in report["costs_us"])
 
 
+def test_reading_results(tmp_path: Path) -> None:
+    report = run_bench("results", tmp_path / "r.json", "--results", "50", "--repeat", "2")
+    assert report["read"] == 50 * 2 * 3
+    assert len(report["ratios"]) == 2
+    assert {row["kind"] for row in report["reading"]} >= {"bare loop", "ResultReader"}
+    assert report["result_bytes"] > 1000
+
+
 def test_codec(tmp_path: Path) -> None:
     report = run_bench(
         "codec", tmp_path / "k.json", "--source", "demo:seconds=1", "--sides", "320", "--frames", "8",

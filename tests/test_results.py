@@ -183,6 +183,22 @@ def test_answers_that_are_none_are_no_result(
     assert (found.read(1, 0.01), found.counts.unreadable) == ([], 1)
 
 
+@pytest.mark.parametrize("group", [None, "g"])
+def test_in_order(studio: Studio, reader: Open, group: str | None) -> None:
+    studio.shoot_out_of_order("cam", [2, 0, 1, 4, 3])
+    assert read(reader(start="earliest", group=group, order_window=8)) == [0, 1, 2, 3, 4]
+    assert read(reader(start="earliest", group="other")) == [2, 0, 1, 4, 3]
+
+
+def test_in_order_behind_a_gap(studio: Studio, reader: Open) -> None:
+    """Who begins in the middle does not know what was before: he waits for it, but not for ever."""
+    studio.shoot_out_of_order("cam", [0, 2, 1, 4, 3])
+    first = reader(start="earliest").read(1)[0]
+    assert isinstance(first, Result)
+    late = reader(start=first.entry, order_window=8, order_seconds=0.05, idle_seconds=1)
+    assert [result.seq for result in late] == [1, 2, 3, 4]
+
+
 # Groups
 
 

@@ -89,7 +89,7 @@ class GroupFeed:
             stream = self._by_number[number].stream
             commands.append(Command(stream, ("XACK", stream, self._group, *entries)))
         if commands:
-            yield Together(tuple(commands))
+            yield commands[0] if len(commands) == 1 else Together(tuple(commands))
             waiting.clear()
         self._acknowledged_at = time.monotonic()
 

@@ -40,6 +40,18 @@ class Studio:
             ends = [_result_of(delivery) for delivery in bus.take(self._worker, 8)]
             assert self._worker.commit(ends) == 1
 
+    def shoot_out_of_order(self, camera: str, order: list[int]) -> None:
+        """As many frames, whose results come in this order, as of workers that overtake each other."""
+        self._epochs[camera] = epoch = bus.begin(self._connection, camera, depth=100)
+        bus.publish(epoch, len(order), camera=camera)
+        taken = []
+        while batch := bus.take(self._worker, len(order)):
+            taken += batch
+            if len(taken) == len(order):
+                break
+        for number in order:
+            assert self._worker.commit([_result_of(taken[number])]) == 1
+
     def trim(self, keep: int, camera: str = "cam") -> None:
         """As if results had been kept for a shorter time."""
         stream = self._connection.keys.results(self._connection.keys.partition(camera))
