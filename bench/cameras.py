@@ -12,13 +12,9 @@ it takes from the rates, and little from the ratio of the slowest to the fastest
 from __future__ import annotations
 
 import argparse
-import os
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -28,24 +24,15 @@ import psutil
 from bench.bench import Bench
 from bench.clips import as_a_camera
 from bench.frames import positive
+from bench.producers import camera_names, studio
 from bench.report import Figure, Grid, Report, at_least
 from bench.server import Server
-from facestream.address_policy import AddressPolicy
-from facestream.broker import EmbeddedBroker
-from facestream.bus.connection import Connection
-from facestream.bus.ledger import read_ledgers
-from facestream.bus.registry import Registry
-from facestream.camera_url import CameraUrl
-from facestream.cameras import CameraSettings
 from facestream.cores import usable_cores
-from facestream.errors import FacestreamError
-from facestream.supervisor import FACESTREAM
 
 SIZE = (640, 360)
 SCENE = "demo:seconds=10,fps=30"
 # A crowd no larger than this shall get its rates; a larger one shall be slowed alike.
 ENOUGH = 30
-START_SECONDS = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +55,7 @@ class Crowd:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cameras", type=positive, nargs="+", default=[30, 90], help="how many")
+    parser.add_argument("--source", default=SCENE, help="what they show, of the built-in scene")
     parser.add_argument("--fps", type=float, default=5.0, help="frames published of each second")
     parser.add_argument("--processes", type=positive, default=len(usable_cores()), help="of the producer")
     parser.add_argument("--warm", type=float, default=10.0, help="seconds that are not measured")
@@ -76,7 +64,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def measure(options: argparse.Namespace, command: str) -> Report:
     with tempfile.TemporaryDirectory(prefix="fsbench-") as folder:
-        clip = as_a_camera(SCENE, Path(folder) / "camera.mp4", size=SIZE)
+        clip = as_a_camera(options.source, Path(folder) / "camera.mp4", size=SIZE)
         crowds = [_watch(count, clip, options) for count in options.cameras]
     settings = {name: getattr(options, name) for name in ("cameras", "fps", "processes", "warm", "seconds")}
     title = f"Cameras of {SIZE[0]}x{SIZE[1]}, {options.fps:g} of 30 frames a second published"
@@ -107,55 +95,18 @@ def _row(crowd: Crowd) -> list[int | float]:
 
 def _watch(count: int, clip: Path, options: argparse.Namespace) -> Crowd:
     """Attach so many cameras and count what each publishes in a while."""
-    names = [f"camera-{number:03}" for number in range(count)]
-    policy = AddressPolicy(folders=(clip.parent,))
-    with EmbeddedBroker() as broker, Registry(broker.url, policy=policy) as registry:
-        url, settings = CameraUrl.parse(f"file:{clip}", policy), CameraSettings(fps=options.fps)
-        for name in names:
-            registry.add(name, url, settings)
-        connection = Connection(broker.url)
-        with _producer(broker.url, clip.parent, options.processes) as producer:
-            _wait_for_all(connection, names, producer)
+    names = camera_names(count)
+    with studio(clip) as made:
+        made.add(names, options.fps)
+        server = Server(made.connection)
+        with made.producer(options.processes) as producer:
+            made.wait_for_all(names)
             time.sleep(options.warm)
-            return _count(connection, names, producer, options.seconds)
-
-
-def _count(connection: Connection, names: list[str], producer: psutil.Process, seconds: float) -> Crowd:
-    server = Server(connection)
-    before, spent, server_spent = _published(connection, names), _cpu(producer), server.cpu_seconds()
-    began = time.monotonic()
-    time.sleep(seconds)
-    after = _published(connection, names)
-    took = time.monotonic() - began
-    rates = [(after[name] - before[name]) / took for name in names]
-    cores, broker_cores = _cpu(producer) - spent, server.cpu_seconds() - server_spent
-    return Crowd(len(names), rates, cores / took, broker_cores / took)
-
-
-def _published(connection: Connection, names: list[str]) -> dict[str, int]:
-    return {ledger.camera: ledger.published for ledger in read_ledgers(connection, names)}
-
-
-def _wait_for_all(connection: Connection, names: list[str], producer: psutil.Process) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while min(_published(connection, names).get(name, 0) for name in names) < 1:
-        if time.monotonic() > deadline or not producer.is_running():
-            raise FacestreamError(f"not all of {len(names)} cameras sent a frame in {START_SECONDS:g} s")
-        time.sleep(0.2)
-
-
-@contextmanager
-def _producer(url: str, folder: Path, processes: int) -> Iterator[psutil.Process]:
-    """`facestream producer` on the registry, which ends with this process at the latest."""
-    ours = {"FACESTREAM_REDIS": url, "FACESTREAM_SOURCE_FOLDERS": str(folder)}
-    command = [*FACESTREAM, "producer", "--follow-stdin", "--processes", str(processes)]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, env=os.environ | ours
-    ) as process:
-        try:
-            yield psutil.Process(process.pid)
-        finally:
-            process.terminate()
+            spent, server_spent, began = _cpu(producer), server.cpu_seconds(), time.monotonic()
+            rates = made.rates(names, options.seconds)
+            took = time.monotonic() - began
+            cores, broker_cores = _cpu(producer) - spent, server.cpu_seconds() - server_spent
+    return Crowd(count, list(rates.values()), cores / took, broker_cores / took)
 
 
 def _cpu(process: psutil.Process) -> float:

@@ -177,12 +177,25 @@ def test_capture(tmp_path: Path) -> None:
 
 def test_cameras(tmp_path: Path) -> None:
     report = run_bench(
-        "cameras", tmp_path / "c.json", "--cameras", "2", "--processes", "2", "--warm", "0", "--seconds", "2"
+        "cameras", tmp_path / "c.json", "--cameras", "2", "--processes", "2", "--warm", "0",
+        "--seconds", "2", "--source", "demo:seconds=1,fps=30",
     )  # fmt: skip
     [row] = report["crowds"]
     assert row["cameras"] == len(report["rates"]["2"]) == 2
     assert 0 < row["slowest /s"] <= row["fastest /s"] < 8
     assert row["producer, cores"] > 0
+
+
+def test_attached(tmp_path: Path) -> None:
+    report = run_bench(
+        "attached", tmp_path / "a.json", "--reconnects", "20", "--returns", "1", "--takeovers", "1",
+        "--taken", "2", "--cameras", "2", "--seconds", "2",
+    )  # fmt: skip
+    assert report["reconnects"] == 20
+    assert (report["threads"], report["files"], report["one_more_epochs"]) == (0, 0, 0)
+    assert report["resident_after_mb"] > 10
+    assert 0 < report["back_s"] == report["back_slowest_s"]
+    assert 0 < report["takeover_s"] == report["takeover_slowest_s"]
 
 
 def test_broker_in_a_crowd(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -26,6 +27,7 @@ from facestream.errors import (
 from facestream_producer.folder import FolderSource
 from facestream_producer.opening import expand, open_source
 from facestream_producer.source import Source
+from facestream_producer.upright import Uprighter
 from facestream_producer.video import VideoSource
 from support.clips import bgr, make_clip, make_sound, number_of, numbered
 
@@ -496,3 +498,14 @@ def test_what_is_no_camera_is_one_line() -> None:
     assert source.clock == "receipt"
     with pytest.raises(SourceUnreadable, match="/dev/null gives no pictures"):
         next(source.frames())
+
+
+def test_a_picture_is_freed_with_its_last_use(tmp_path: Path) -> None:
+    """Not by the garbage collector some hundred pictures later: of large ones that is a gigabyte."""
+    clip = make_clip(tmp_path / "clip.mp4", frames=3)
+    upright = Uprighter()
+    with av.open(str(clip)) as container:
+        for picture in container.decode(video=0):
+            before = sys.getrefcount(picture)
+            assert upright(picture) is picture
+            assert sys.getrefcount(picture) == before

@@ -80,6 +80,7 @@ class LiveSource:
         device: HWAccel | None = None,
         on_state: Callable[[CameraState], None] = lambda state: None,
         stop: threading.Event | None = None,
+        backoff: Backoff | None = None,
     ) -> None:
         self.name, self.fps = name, fps
         self.clock: Clock = "receipt"
@@ -90,7 +91,7 @@ class LiveSource:
         self._motion, self._on_state = motion, on_state
         self._stop, self._closed = stop or threading.Event(), threading.Event()
         self._counts = Counts()
-        self._backoff = Backoff(FIRST_PAUSE_SECONDS, MOST_PAUSE_SECONDS)
+        self._backoff = backoff or Backoff(FIRST_PAUSE_SECONDS, MOST_PAUSE_SECONDS)
         self._state: CameraState | None = None
         self._live_since: float | None = None
         self._last: tuple[int, float] | None = None

@@ -10,6 +10,7 @@ from typing import Any
 import av
 import numpy as np
 from av.filter import Graph
+from av.sidedata.sidedata import SideDataContainer
 from av.video.format import VideoFormat
 
 # Signs of the display matrix's (a, b, c, d), where x' = a·x + c·y and y' = b·x + d·y with y down,
@@ -59,7 +60,8 @@ class Uprighter:
 
 
 def _turn_of(frame: av.VideoFrame) -> tuple[int, int, int, int]:
-    matrix: Any = frame.side_data.get("DISPLAYMATRIX")
+    # A container of our own: the frame's would hold the frame, and both wait for the garbage collector.
+    matrix: Any = SideDataContainer(frame).get("DISPLAYMATRIX")  # type: ignore[call-arg]
     if matrix is None:
         return _AS_IS
     values = np.frombuffer(matrix, np.int32)
