@@ -1,6 +1,6 @@
 """Every bench on one command, with short settings: tables here, JSON in bench/out.
 
-    python -m bench                                   all of them, in about six minutes
+    python -m bench                                   all of them, in about eight minutes
     python -m bench worker bus                        some
     python -m bench --write docs/performance.md       also into the document, between its markers
 
@@ -16,7 +16,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench import broker, bus, cameras, capture, codec, memory, reference, results, startup, worker
+from bench import attached, broker, bus, cameras, capture, codec, memory, reference, results, startup, worker
 from bench.bench import OUT, ROOT, Bench, one_line_on_error, open_console
 from bench.report import Report, machine_markdown
 from facestream.errors import UsageError
@@ -32,6 +32,7 @@ BENCHES: dict[str, Bench] = {
         broker.BENCH,
         capture.BENCH,
         cameras.BENCH,
+        attached.BENCH,
         codec.BENCH,
         results.BENCH,
     )
