@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from facestream.contract import TrackMap
@@ -24,12 +25,12 @@ def describe_track(camera: str, epoch: int, change: Change, track: Track) -> Tra
         "first_seen_us": track.first_us,
         "last_seen_us": track.last_us,
         "observations": track.observations,
-        "box": box,
+        "box": _rounded(box),
         "best": {
             "seq": track.best.seq,
             "at_us": track.best.at_us,
-            "box": list(track.best.box),
-            "quality": track.best.quality,
+            "box": _rounded(track.best.box),
+            "quality": round(track.best.quality, 4),
         },
         "crossings": [
             {"line": line, "direction": direction, "at_us": at_us}
@@ -42,5 +43,10 @@ def describe_track(camera: str, epoch: int, change: Change, track: Track) -> Tra
     if age is not None:
         event["age"] = age
     if change is Change.CLOSED:
-        event["path"] = [list(point) for point in track.path]
+        event["path"] = [[at_us, *_rounded(box)] for at_us, *box in track.path]
     return event
+
+
+def _rounded(box: Iterable[float]) -> list[float]:
+    """A ten-thousandth of a picture is less than a pixel."""
+    return [round(part, 4) for part in box]

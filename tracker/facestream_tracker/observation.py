@@ -93,11 +93,12 @@ def time_of(result: ResultMap) -> int:
 def overlap(one: Seen, other: Seen) -> float:
     """Of two boxes, what they share over what they cover together."""
     wide = (one.width + other.width) / 2 - abs(one.x - other.x)
-    high = (one.height + other.height) / 2 - abs(one.y - other.y)
-    wide, high = min(wide, one.width, other.width), min(high, one.height, other.height)
-    if wide <= 0 or high <= 0:
+    if wide <= 0:
         return 0.0
-    shared = wide * high
+    high = (one.height + other.height) / 2 - abs(one.y - other.y)
+    if high <= 0:
+        return 0.0
+    shared = min(wide, one.width, other.width) * min(high, one.height, other.height)
     return shared / (one.width * one.height + other.width * other.height - shared)
 
 

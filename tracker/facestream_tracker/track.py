@@ -109,14 +109,11 @@ class Track:
         self.observations += 1
         self.labels.add(seen)
         self.years.add(seen)
-        box = (
-            round((seen.x - seen.width / 2) / frame.width, 4),
-            round((seen.y - seen.height / 2) / frame.height, 4),
-            round(seen.width / frame.width, 4),
-            round(seen.height / frame.height, 4),
-        )
+        width, height = frame.width, frame.height
+        left, top = seen.x - seen.width / 2, seen.y - seen.height / 2
+        box = (left / width, top / height, seen.width / width, seen.height / height)
         if seen.quality > self.best.quality:
-            self.best = Look(round(seen.quality, 4), frame.seq, frame.at_us, box)
+            self.best = Look(seen.quality, frame.seq, frame.at_us, box)
         self._walk((frame.at_us, *box))
 
     def _walk(self, point: Point) -> None:

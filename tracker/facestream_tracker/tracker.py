@@ -88,6 +88,8 @@ class Tracker:
             dear = min(_DEAR_WHEN_MISSED, 0.1 * track.missed)
             for column, seen in enumerate(frame.faces):
                 size = (own + sizes[column]) / 2
+                if abs(seen.x - x) > reach * size:
+                    continue
                 far = math.hypot(seen.x - x, seen.y - y) / size
                 if far > reach:
                     continue
