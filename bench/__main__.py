@@ -1,6 +1,6 @@
 """Every bench on one command, with short settings: tables here, JSON in bench/out.
 
-    python -m bench                                   all of them, in about eight minutes
+    python -m bench                                   all of them, in about twelve minutes
     python -m bench worker bus                        some
     python -m bench --write docs/performance.md       also into the document, between its markers
 
@@ -16,7 +16,20 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench import attached, broker, bus, cameras, capture, codec, memory, reference, results, startup, worker
+from bench import (
+    attached,
+    broker,
+    bus,
+    cameras,
+    capture,
+    codec,
+    memory,
+    reference,
+    results,
+    startup,
+    tracks,
+    worker,
+)
 from bench.bench import OUT, ROOT, Bench, one_line_on_error, open_console
 from bench.report import Report, machine_markdown
 from facestream.errors import UsageError
@@ -35,6 +48,7 @@ BENCHES: dict[str, Bench] = {
         attached.BENCH,
         codec.BENCH,
         results.BENCH,
+        tracks.BENCH,
     )
 }
 ACCURACY = "accuracy"

@@ -26,7 +26,8 @@ from bench.bench import SHARED_VIDEOS, Bench
 from bench.frames import DEMO, positive
 from bench.labels import MOSAIC
 from bench.report import Figure, Goal, Grid, Report, at_least, at_most, below, within
-from bench.tracks_load import Load, assignment_us, measure_load
+from bench.tracks_crowd import choices, crowds
+from bench.tracks_load import Load, measure_load
 from facestream.contract import ResultMap, TrackMap
 from facestream.errors import UsageError
 from facestream_producer.demo import parse_demo
@@ -64,11 +65,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--cameras", type=positive, default=40, help="that send results to the tracker")
     parser.add_argument("--rate", type=positive, default=1000, help="results a second, over all cameras")
+    parser.add_argument("--scenes", type=positive, default=20, help="crowds of each kind")
     parser.add_argument("--seconds", type=positive, default=20, help="for so long")
 
 
 def measure(options: argparse.Namespace, command: str) -> Report:
-    truths = {name: truth for name, truth in _truths() if not options.clips or name in options.clips}
+    truths = _wanted(options.clips)
     results = _by_source(options.results or _analyse(list(truths)))
     dense = {name: track(each, truths[name]) for name, each in results.items() if name in truths}
     sparse = {name: track(results[name][::SPARSE], truths[name]) for name in dense}
@@ -77,7 +79,7 @@ def measure(options: argparse.Namespace, command: str) -> Report:
     title = f"People of {len(dense)} clips, and a tracker at {options.rate:,} results a second"
     report = Report("tracks", title, command, settings)
     report.figures = [*_figures(dense, truths, ""), *_figures(sparse, truths, "sparse_"), *_costs(load)]
-    report.grids = [_grid(truths, dense, sparse), assignment_us()]
+    report.grids = [_grid(truths, dense, sparse), crowds(options.scenes), choices()]
     report.details = {"results": load.results, "track_events": load.events, "snapshot_bytes": load.bytes}
     return report
 
@@ -152,30 +154,41 @@ def _grid(truths: dict[str, Truth], dense: dict[str, Tracked], sparse: dict[str,
     return Grid("clips", "Clip by clip", columns, rows)
 
 
-def _truths() -> Iterator[tuple[str, Truth]]:
-    """Of the clips beside the project; without them, of the demo scene."""
+def _wanted(clips: Sequence[str] | None) -> dict[str, Truth]:
+    """The clips that are asked for, or all beside the project, or else the demo scene; and their truth."""
+    known = dict(_beside_the_project())
+    wanted = clips or list(known) or [DEMO]
+    truths = {name: _of_demo(name) if name.startswith(DEMO) else known.get(name) for name in wanted}
+    found = {name: truth for name, truth in truths.items() if truth is not None}
+    if len(found) < len(wanted):
+        absent = next(name for name in wanted if name not in found)
+        raise UsageError(f"{absent} is not among the clips beside the project: see their clips.csv")
+    return found
+
+
+def _beside_the_project() -> Iterator[tuple[str, Truth]]:
     table = SHARED_VIDEOS / "clips.csv"
-    if not table.exists():
-        scene = [gender for (x, *_), gender in sorted(parse_demo(DEMO).truth(0))]
-        yield DEMO, Truth(len(scene), tuple(scene))
-        return
-    with table.open(encoding="utf-8") as lines:
-        for row in csv.DictReader(lines):
-            letters = row["gender_left_to_right"]
-            yield row["file"], Truth(int(row["people_max"]), tuple(_LETTERS[each] for each in letters))
-    yield MOSAIC, Truth(4, ("female", "female", "male", "male"))
+    if table.exists():
+        with table.open(encoding="utf-8") as lines:
+            for row in csv.DictReader(lines):
+                letters = row["gender_left_to_right"]
+                yield row["file"], Truth(int(row["people_max"]), tuple(_LETTERS[each] for each in letters))
+        yield MOSAIC, Truth(4, ("female", "female", "male", "male"))
+
+
+def _of_demo(source: str) -> Truth:
+    genders = [gender for (x, *_), gender in sorted(parse_demo(source).truth(0))]
+    return Truth(len(genders), tuple(genders))
 
 
 def _analyse(names: Sequence[str]) -> Path:
     """The results of the clips, by the whole system."""
-    if not names:
-        raise UsageError("none of these clips is beside the project: see ../shared/data/videos/clips.csv")
     out = Path(tempfile.mkdtemp(prefix="fs-bench-")) / "results.jsonl"
-    sources = [name if name == DEMO else str(SHARED_VIDEOS / name) for name in names]
+    sources = [name if name.startswith(DEMO) else str(SHARED_VIDEOS / name) for name in names]
     command = [sys.executable, "-m", "facestream", "run", "--attributes", "gender,age", "--out", str(out)]
-    done = subprocess.run([*command, "--", *sources], stdout=subprocess.DEVNULL, check=False)
+    done = subprocess.run([*command, "--", *sources], capture_output=True, text=True, check=False)
     if done.returncode:
-        raise UsageError("facestream run did not end well: it has said why")
+        raise UsageError(f"facestream run did not end well: {done.stderr.strip().splitlines()[-1:]}")
     return out
 
 

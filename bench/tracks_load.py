@@ -1,9 +1,8 @@
-"""What a result costs a whole tracker process, and how a choice of pairs compares with SciPy's."""
+"""What a result costs a whole tracker process."""
 
 from __future__ import annotations
 
 import os
-import random
 import subprocess
 import sys
 import time
@@ -13,11 +12,9 @@ from dataclasses import dataclass
 
 import psutil
 
-from bench.report import Grid
 from facestream.broker import EmbeddedBroker
 from facestream.bus.connection import Connection
 from facestream.contract import ResultMap, pack_result
-from facestream_tracker.assignment import assign
 
 _PATIENCE_SECONDS = 60.0
 _CHUNK_SECONDS = 0.005
@@ -117,41 +114,3 @@ def _wait_until_read(connection: Connection) -> None:
         if time.monotonic() > deadline:
             raise RuntimeError("the tracker does not come to the last result")
         time.sleep(_CHUNK_SECONDS)
-
-
-def assignment_us(rounds: int = 300) -> Grid:
-    """The choice of pairs for frames of several faces: our own, and SciPy's where it is installed."""
-    shuffle = random.Random(7)
-    rows: list[list[str | int | float | None]] = []
-    for faces, others in ((4, 0), (4, 1), (12, 2), (24, 4)):
-        frames = [_costs(shuffle, faces, others) for _ in range(rounds)]
-        began = time.process_time()
-        for costs in frames:
-            assign(costs)
-        own = 1e6 * (time.process_time() - began) / rounds
-        rows.append([faces, others, own, _scipy_us(frames, faces)])
-    title = "Choosing pairs, a frame (us of processor time); SciPy where it is installed"
-    return Grid("assignment_us", title, ("faces", "others possible for each", "own", "SciPy"), rows)
-
-
-def _costs(shuffle: random.Random, faces: int, others: int) -> dict[tuple[int, int], float]:
-    costs = {(face, face): shuffle.random() / 2 for face in range(faces)}
-    for face in range(faces):
-        for other in shuffle.sample(range(faces), min(others, faces)):
-            costs[face, other] = costs.get((face, other), 0.5 + shuffle.random())
-    return costs
-
-
-def _scipy_us(frames: list[dict[tuple[int, int], float]], faces: int) -> float | None:
-    try:
-        import numpy as np
-        from scipy.optimize import linear_sum_assignment  # type: ignore[import-not-found, unused-ignore]
-    except ImportError:
-        return None
-    began = time.process_time()
-    for costs in frames:
-        table = np.full((faces, faces), 1e6)
-        for pair, cost in costs.items():
-            table[pair] = cost
-        linear_sum_assignment(table)
-    return 1e6 * (time.process_time() - began) / len(frames)

@@ -213,6 +213,24 @@ def test_broker_in_a_crowd(tmp_path: Path) -> None:
     ]
 
 
+def test_tracks(tmp_path: Path) -> None:
+    report = run_bench(
+        "tracks", tmp_path / "t.json", "--clips", "demo:seconds=2", "--seconds", "1", "--rate", "200",
+        "--scenes", "1",
+    )  # fmt: skip
+    assert report["exact"] == report["sparse_exact"] == 1
+    assert report["clips"] == [
+        {
+            "clip": "demo:seconds=2", "people": 4, "tracks": 4, "gender right": 4,
+            "tracks of 1/6": 4, "gender right of 1/6": 4, "frames": 60,
+        }
+    ]  # fmt: skip
+    assert report["results"] >= 150
+    assert report["cpu_us"] > 0
+    assert report["track_events"] > 0
+    assert all(row["confused"] < row["people"] for row in report["crowds"])
+
+
 def test_tables_are_written_between_their_markers(tmp_path: Path) -> None:
     from bench.__main__ import write_into
     from bench.report import Figure, Grid, Report, at_least

@@ -10,6 +10,7 @@ import pytest
 from facestream.commands.app import build_app, run
 from support.people import face, result
 from support.processes import facestream
+from support.shared import shared_video
 
 
 def written(folder: Path, *results: object) -> Path:
@@ -86,3 +87,22 @@ def test_the_four_people_of_the_demo_scene(tmp_path: Path) -> None:
     assert len(people) == len(truth) == 4
     assert sorted(track["gender"]["label"] for track in people) == sorted(truth)
     assert all(track["observations"] >= 36 for track in people)
+
+
+@pytest.mark.shared_data
+def test_the_four_people_of_the_mosaic(tmp_path: Path) -> None:
+    """Two women on the left, two men on the right; each stays in a quarter of the picture."""
+    out = tmp_path / "results.jsonl"
+    assert facestream("run", shared_video("mosaic_a.mp4"), "--out", out).status == 0
+    for every in (1, 6):
+        some = tmp_path / "some.jsonl"
+        some.write_text("".join(out.read_text().splitlines(keepends=True)[::every]))
+        people = json.loads(facestream("tracks", some, "--json").out)["people"]
+        places = [
+            {(x + width / 2 > 0.5, y + height / 2 > 0.5) for _, x, y, width, height in track["path"]}
+            for track in people
+        ]
+        assert all(len(place) == 1 for place in places)
+        assert len(set.union(*places)) == len(people) == 4
+        for track, [(is_right, _)] in zip(people, places, strict=True):
+            assert track["gender"]["label"] == ("male" if is_right else "female")
