@@ -190,4 +190,7 @@ def _are_answers(attributes: Mapping[str, Any], numbers: list[Any]) -> bool:
 
 
 def _is_map_of(kind: type | tuple[type, ...], values: Any) -> bool:
-    return isinstance(values, dict) and all(isinstance(value, kind) for value in values.values())
+    # True is a whole number to Python, and to nobody else.
+    return isinstance(values, dict) and all(
+        isinstance(value, kind) and value is not True and value is not False for value in values.values()
+    )
