@@ -5,6 +5,7 @@ Every reader raises FrameRefused (contract_error) in words that name the field.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Literal, cast
 
