@@ -145,7 +145,8 @@ class _Opener:
     def _fetcher(self) -> Fetcher | None:
         if _way(self.url) is not _HLS:
             return None
-        return Fetcher(self.url, self.policy, min(self.open_seconds, self.read_seconds))
+        seconds = sorted((self.open_seconds, self.read_seconds))
+        return Fetcher(self.url, self.policy, *seconds)
 
 
 def _with_video(container: InputContainer, url: Address, fetcher: Fetcher | None) -> Connection:

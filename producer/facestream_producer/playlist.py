@@ -8,9 +8,10 @@ import io
 import socket
 import ssl
 import string
+import threading
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import SplitResult, quote, unquote, urlsplit
@@ -31,7 +32,6 @@ MAX_PLAYLISTS: Final = 32
 MAX_MISSED: Final = 8
 # The first answer for so long at least: a playlist may ask to be read again without a pause.
 LEAST_PAUSE_SECONDS: Final = 0.2
-_MAX_SECONDS: Final = 60.0
 _CHUNK_BYTES: Final = 64 << 10
 _PLAYLIST_SUFFIXES: Final = (".m3u8", ".m3u")
 _PORTS: Final = {"http": 80, "https": 443}
@@ -56,9 +56,12 @@ class Fetcher:
     `failure`, without a credential, and from then on there is nothing to be read any more.
     """
 
-    def __init__(self, url: Address, policy: AddressPolicy, wait_seconds: float) -> None:
-        """wait_seconds: for an answer, and between two parts of one."""
-        self._url, self._policy, self._wait_seconds = url, policy, wait_seconds
+    def __init__(
+        self, url: Address, policy: AddressPolicy, wait_seconds: float, whole_seconds: float
+    ) -> None:
+        """wait_seconds: for an answer, and between two parts of one. whole_seconds: for all of it."""
+        self._url, self._policy = url, policy
+        self._wait_seconds, self._whole_seconds = wait_seconds, whole_seconds
         self._asked_at: dict[str, float] = {}
         self._missed = 0
         self._answered = False
@@ -84,12 +87,12 @@ class Fetcher:
         if playlist:
             self._pause(address)
         connection = self._connect(place)
-        try:
+        with closing(connection), _at_most(self._whole_seconds, connection.sock):
+            if isinstance(connection.sock, ssl.SSLSocket):
+                connection.sock.do_handshake()
             connection.request("GET", _target(place), headers=_headers(place, options))
             with connection.getresponse() as response:
                 return self._body(response, playlist)
-        finally:
-            connection.close()
 
     def _pause(self, address: str) -> None:
         since = time.monotonic() - self._asked_at.get(address, float("-inf"))
@@ -127,20 +130,18 @@ class Fetcher:
         context = ssl.create_default_context(cafile=self._policy.camera_ca)
         if self._policy.camera_ca is None:
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        return context.wrap_socket(plain, server_hostname=host)
+        return context.wrap_socket(plain, server_hostname=host, do_handshake_on_connect=False)
 
     def _body(self, response: http.client.HTTPResponse, playlist: bool) -> bytes:
         if response.status not in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
             self._refuse(response.status, playlist)
             return b""
-        most, until, body = MAX_PLAYLIST_BYTES if playlist else MAX_SEGMENT_BYTES, _deadline(), bytearray()
+        most, body = MAX_PLAYLIST_BYTES if playlist else MAX_SEGMENT_BYTES, bytearray()
         while part := response.read1(_CHUNK_BYTES):
             body += part
             if len(body) > most:
                 what = "playlist" if playlist else "segment"
                 raise SourceUnreadable(f"{self._url}: a {what} is larger than {most >> 20} MiB")
-            if time.monotonic() > until:
-                raise TimeoutError
         if playlist and body.count(b"\n") > MAX_PLAYLIST_LINES:
             raise SourceUnreadable(f"{self._url}: a playlist has more than {MAX_PLAYLIST_LINES} lines")
         self._missed = self._missed if playlist else 0
@@ -166,8 +167,29 @@ class Fetcher:
         return explain(error, self._url, isinstance(error, TimeoutError))
 
 
-def _deadline() -> float:
-    return time.monotonic() + _MAX_SECONDS
+@contextmanager
+def _at_most(seconds: float, connection: socket.socket) -> Iterator[None]:
+    """Ends a connection after so long; one that sends a byte now and then is never late by itself."""
+    late = threading.Event()
+
+    def end() -> None:
+        late.set()
+        with suppress(OSError):
+            connection.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    except (OSError, http.client.HTTPException):
+        if late.is_set():
+            raise TimeoutError from None
+        raise
+    finally:
+        timer.cancel()
+    if late.is_set():
+        raise TimeoutError
 
 
 def _target(place: SplitResult) -> str:
