@@ -479,7 +479,8 @@ def test_only_a_producer_may_read_credentials(broker: Guarded, user: str, with_s
 
 
 GROUP_RIGHTS = (
-    "xreadgroup xack xpending xautoclaim xgroup|create xgroup|delconsumer xinfo|stream xinfo|groups"
+    "xreadgroup xack xpending xautoclaim xgroup|create xgroup|delconsumer "
+    "xinfo|stream xinfo|groups xinfo|consumers"
 )
 
 

@@ -15,10 +15,12 @@ from facestream import Result, ResultReader, ResultsMissed
 from facestream.broker import EmbeddedBroker
 from facestream.bus.connection import Connection
 from facestream.errors import BusRefused, BusUnavailable
+from facestream.results import tending
 from facestream.results.group import GroupFeed
 from facestream.results.inbox import Item
+from facestream.results.tending import Tending
 from support import bus
-from support.cluster import Cluster, start_cluster
+from support.cluster import Cluster, Node, start_cluster
 from support.kept_server import KeptServer
 from support.results import Awaited, Studio, seqs
 from support.servers import KINDS, running
@@ -46,10 +48,10 @@ def read_until(reader: Reader, count: int) -> list[Item]:
     return items
 
 
-def feed_of(reader: ResultReader) -> GroupFeed:
+def tending_of(reader: ResultReader) -> Tending:
     feed = reader._session._feed
     assert isinstance(feed, GroupFeed)
-    return feed
+    return feed._tending
 
 
 # The broker
@@ -102,7 +104,7 @@ def test_a_delivery_that_was_lost_on_the_way(broker: EmbeddedBroker, connection:
             reader.connect()
             pending = connection.read("XINFO GROUPS", connection.keys.results(0))[0]["pending"]
             assert pending == 0
-            feed_of(reader)._adopt_at = float("inf")
+            tending_of(reader)._adopt_at = float("inf")
             relay.lose = 1
             assert seqs(read_until(reader, 3)) == [0, 1, 2]
             assert relay.lost == 1
@@ -159,7 +161,7 @@ def test_what_another_adopted_is_not_given_here(
     assert next(loop).seq == 0
     heir = make(broker.url, prefix=prefix, group="g", adopt_after_seconds=0.001)
     assert seqs(read_until(heir, 4)) == [0, 1, 2, 3]
-    feed_of(slow)._refreshed_at = float("-inf")
+    tending_of(slow)._refreshed_at = float("-inf")
     assert list(loop) == []
     assert slow.counts.results == 1
     slow.close()
@@ -178,7 +180,7 @@ def test_who_looks_after_his_results_keeps_them(broker: EmbeddedBroker, connecti
             return min(int(entry["time_since_delivered"]) for entry in pending)
 
         bus.wait_until(lambda: idle_ms() > 50, "the results are in his hands for a while")
-        feed_of(slow)._refreshed_at, asked_at = float("-inf"), time.monotonic()
+        tending_of(slow)._refreshed_at, asked_at = float("-inf"), time.monotonic()
         slow.read(10, 0.001)
         idle = idle_ms()
         assert idle <= (time.monotonic() - asked_at) * 1000 + 1
@@ -211,6 +213,30 @@ def test_what_the_dead_had_in_hand_and_was_removed_is_told(
     heir = make(broker.url, prefix=prefix, group="g", adopt_after_seconds=0.001)
     assert seqs(read_until(heir, 1)) == ["-3", 3]
     assert connection.read("XINFO GROUPS", connection.keys.results(0))[0]["pending"] == 1
+
+
+def test_names_of_the_killed_are_forgotten_in_the_end(
+    broker: EmbeddedBroker, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Studio(connection).shoot(count=2)
+    wishes: dict[str, Any] = {"prefix": connection.keys.prefix, "group": "g", "start": "earliest"}
+    killed, idle = ResultReader(broker.url, **wishes), ResultReader(broker.url, **wishes)
+    assert seqs(killed.read(1, 0.05)) == [0]
+    idle.connect()
+    stream = connection.keys.results(0)
+
+    def names() -> set[str]:
+        consumers = connection.read("XINFO CONSUMERS", stream, "g")
+        return {consumer["name"].decode() for consumer in consumers}
+
+    with ResultReader(broker.url, **wishes) as reader:
+        assert seqs(reader.read(1, 0.05)) == [1]
+        assert names() == {killed.consumer, idle.consumer, reader.consumer}
+        monkeypatch.setattr(tending, "FORGET_SECONDS", 0.0)
+        tending_of(reader)._adopt_at = 0
+        bus.wait_until(lambda: not reader.read(1, 0.01) and len(names()) == 2, "the idle one is forgotten")
+        assert killed.consumer in names(), "it has a result in hand"
+    assert names() == {killed.consumer}
 
 
 def test_strangers_in_the_stream(make: Make, broker: EmbeddedBroker, connection: Connection) -> None:
@@ -266,6 +292,33 @@ def test_all_partitions(
     lobby = make(url, cameras=["lobby"], start="earliest", prefix=prefix).read(100, 0.05)
     assert {item.camera for item in lobby if isinstance(item, Result)} == {"lobby"}
     connection.close()
+
+
+def test_a_master_that_fails_over(make: Make, prefix: str) -> None:
+    """Known by the refusal of who is a replica by now, or of who has the slot no more; then all goes on."""
+    with start_cluster(3, replicas=True) as cluster:
+        connection = Connection(cluster.url, prefix=prefix)
+        studio = Studio(connection)
+        cameras = [f"camera-{number}" for number in range(6)]
+        for camera in cameras:
+            studio.shoot(camera)
+        url = f"redis://127.0.0.1:{cluster.masters[1].port}"
+        reader = make(url, prefix=prefix, group="g", start="earliest")
+        assert len(read_until(reader, 6)) == 6
+        for master, replica in zip(cluster.masters, cluster.replicas, strict=True):
+            replica.client.execute_command("CLUSTER", "FAILOVER")  # type: ignore[no-untyped-call]
+            wait_for_role(replica, "master")
+            wait_for_role(master, "slave")
+        read_until(reader, 0)
+        for camera in cameras:
+            studio.shoot(camera)
+        assert {item.seq for item in read_until(reader, 6) if isinstance(item, Result)} == {1}
+        assert reader.counts.missed == 0
+        connection.close()
+
+
+def wait_for_role(node: Node, role: str) -> None:
+    bus.wait_until(lambda: node.client.info("replication")["role"] == role, f"it is {role}")
 
 
 # Exactness

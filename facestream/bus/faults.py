@@ -13,6 +13,9 @@ from facestream.errors import BusError, BusFull, BusRefused, BusUnavailable
 from facestream.redaction import redact
 
 _NOT_NOW = ("LOADING", "MASTERDOWN", "TRYAGAIN", "CLUSTERDOWN", "READONLY", "BUSY", "UNBLOCKED")
+# The driver has types for these, and takes the word that _NOT_NOW looks for from their text. A slot that has
+# moved is known when contact is made anew.
+_PASSING = (driver.AskError, driver.ClusterError, driver.TryAgainError, driver.ReadOnlyError)
 _NOT_YOU = ("NOAUTH", "WRONGPASS", "DENIED")
 # What the driver raises over a reply of another shape than Redis gives.
 STRANGE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
@@ -51,6 +54,8 @@ def translated(address: str, user: str = "default", action: str = "connect") -> 
         raise BusUnavailable(f"no broker answers at {address} ({_reason(error)})") from None
     except driver.InvalidResponse as error:
         raise stranger(address, error) from None
+    except _PASSING as error:
+        raise BusUnavailable(f"the broker at {address} is not ready ({_reason(error)})") from None
     except driver.RedisError as error:
         if any(sign in str(error) for sign in _NOT_THIS):
             raise BusRefused(_forbidden(address, user, action, error)) from None

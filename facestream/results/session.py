@@ -73,7 +73,7 @@ class Session:
             try:
                 yield from self._advance(most, deadline)
             except (BusUnavailable, BusFull) as error:
-                yield from self._wait_for_broker(error, deadline)
+                self._lose(error)
             items = self._inbox.take(most or 1) if self._inbox.has_ready() else []
             if items or time.monotonic() >= deadline:
                 return items
@@ -106,7 +106,9 @@ class Session:
 
     def _advance(self, most: int | None, deadline: float) -> Steps[None]:
         if not self._is_open:
-            if time.monotonic() < self._retry_at and self._inbox.has_ready():
+            if not self._inbox.has_ready():
+                yield Pause(max(0.0, min(self._retry_at, deadline) - time.monotonic()))
+            if time.monotonic() < self._retry_at:
                 return
             yield from self._open()
         yield from self._feed.tidy()
@@ -149,13 +151,8 @@ class Session:
 
     def _lose(self, error: BusError) -> None:
         self._is_open = False
+        pause = UNFOUNDED_SECONDS if isinstance(error, Unfounded) else self._backoff.next_seconds()
+        self._retry_at = time.monotonic() + pause
         if not self._has_said_lost:
             self._has_said_lost = True
             log.warning("%s: trying again until it is there", error)
-
-    def _wait_for_broker(self, error: BusError, deadline: float) -> Steps[None]:
-        self._lose(error)
-        pause = UNFOUNDED_SECONDS if isinstance(error, Unfounded) else self._backoff.next_seconds()
-        self._retry_at = time.monotonic() + pause
-        if not self._inbox.has_ready():
-            yield Pause(max(0.0, min(pause, deadline - time.monotonic())))
