@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 SECONDS_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 STAGE_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
+LOOPBACK = "127.0.0.1"
 # Whoever reaches the port costs a thread for so long at most, and so many threads at once.
 ASKED_SECONDS = 10.0
 ASKED_AT_ONCE = 16
@@ -41,7 +42,7 @@ class RestartCounter:
 
 
 def serve_metrics(
-    registry: CollectorRegistry, port: int, host: str = "127.0.0.1", *, health: Health | None = None
+    registry: CollectorRegistry, port: int, host: str = LOOPBACK, *, health: Health | None = None
 ) -> int:
     """Serve `registry` at http://host:port/metrics for as long as the process lives; the port it got.
 
@@ -52,6 +53,11 @@ def serve_metrics(
         server = open_server(registry, port, host, health)
     except (OSError, OverflowError) as error:
         reason = error.strerror if isinstance(error, OSError) else "there is no such port"
+        if host != LOOPBACK:
+            where = f"--metrics-host {host} --metrics-port {port}"
+            raise SettingsError(
+                f"{where}: {reason}; name an address of this machine and a free port"
+            ) from None
         raise SettingsError(f"--metrics-port {port}: {reason}; choose another port") from None
     return int(server.server_port)
 

@@ -16,10 +16,13 @@ from facestream import metrics
 from facestream.broker import EmbeddedBroker
 from facestream.bus.connection import Connection
 from facestream.bus.taker import Taker
-from facestream.errors import SettingsError
+from facestream.errors import SettingsError, SinkUnavailable
 from facestream.metrics import serve_metrics
 from facestream.vitals import PULSE_SECONDS, Health
 from facestream_models import Analyser
+from facestream_sinks.readiness import Readiness
+from facestream_sinks.running import STUCK_SECONDS
+from facestream_sinks.webhook import MAX_RETRY_AFTER_SECONDS
 from facestream_worker.hooks import Hooks
 from facestream_worker.loop import run
 from facestream_worker.pipeline import Pipeline
@@ -147,6 +150,21 @@ def test_a_loop_counts_from_its_first_beat_until_it_rests() -> None:
     assert PULSE_SECONDS == 60
 
 
+def test_a_sink_that_is_stuck_is_not_healthy() -> None:
+    health = Health(pulse_seconds=-1.0)
+    readiness = Readiness(health)
+    for tell in (
+        lambda: readiness.taken([]),
+        lambda: readiness.sent([]),
+        lambda: readiness.retried(SinkUnavailable("it is away")),
+    ):
+        tell()
+        assert health.stuck().startswith("the loop has not turned for ")
+        health.rest("the loop")
+    assert health.unready() == "it is away"
+    assert STUCK_SECONDS > MAX_RETRY_AFTER_SECONDS
+
+
 def test_other_pages_and_methods_are_refused_in_a_line() -> None:
     port = serve_metrics(CollectorRegistry(), 0)
     assert ask(port, "/healthz") == (404, "here are /metrics\n")
@@ -170,6 +188,13 @@ def test_connections_that_say_nothing_neither_pile_up_nor_stay(monkeypatch: pyte
     finally:
         for line in silent:
             line.close()
+
+
+def test_an_address_that_cannot_be_had_is_one_line() -> None:
+    with pytest.raises(SettingsError, match=r"--metrics-host 192.0.2.1 --metrics-port 0: .*; name an"):
+        serve_metrics(CollectorRegistry(), 0, "192.0.2.1")
+    with pytest.raises(SettingsError, match=r"--metrics-host no such host --metrics-port 0: .*; name an"):
+        serve_metrics(CollectorRegistry(), 0, "no such host")
 
 
 @pytest.mark.skipif(not socket.has_ipv6 or sys.platform != "linux", reason="needs IPv6")

@@ -35,6 +35,8 @@ from facestream_sinks.sink import Sink
 
 # What a sink elsewhere had in hand when it died is another's then; its successor here takes it up at once.
 ADOPT_AFTER_SECONDS = 15.0
+# Longer than the five minutes that a receiver may ask us to wait.
+STUCK_SECONDS = 360.0
 _AGO = re.compile(r"([0-9]{1,9})([smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
@@ -55,7 +57,7 @@ def carry(common: Common, kind: str, destination: str, make_sink: MakeSink) -> i
     with stop_on_signals() as stop, closing(make_sink(settings, say)) as sink:
         registry = CollectorRegistry()
         notices = Notices(say)
-        health = Health()
+        health = Health(pulse_seconds=STUCK_SECONDS)
         hooks = Several(notices, PrometheusHooks(registry), Readiness(health))
         if common.metrics_port is not None:
             serve_metrics(registry, common.metrics_port, settings.metrics_host, health=health)
