@@ -23,6 +23,8 @@ from bench import (
     cameras,
     capture,
     codec,
+    growth,
+    live,
     memory,
     reference,
     results,
@@ -31,14 +33,17 @@ from bench import (
     worker,
 )
 from bench.bench import OUT, ROOT, Bench, one_line_on_error, open_console
-from bench.report import Report, machine_markdown
 from facestream.errors import UsageError
+from facestream_bench.report import Report, machine_markdown
 
 BENCHES: dict[str, Bench] = {
     each.name: each
     for each in (
         worker.BENCH,
         reference.BENCH,
+        growth.BENCH,
+        live.LATENCY,
+        live.CARRIED,
         memory.BENCH,
         startup.BENCH,
         bus.BENCH,

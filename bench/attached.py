@@ -27,14 +27,14 @@ import psutil
 from bench.bench import Bench
 from bench.clips import as_a_camera
 from bench.cut_server import cut_server
-from bench.frames import positive
 from bench.producers import Studio, camera_names, studio
-from bench.report import Figure, Report, at_least, at_most
 from bench.rtsp_server import RtspServer
 from facestream.address_policy import AddressPolicy
 from facestream.backoff import Backoff
 from facestream.camera_state import CameraState
 from facestream.camera_url import CameraUrl
+from facestream_bench.frames import positive
+from facestream_bench.report import Figure, Report, at_least, at_most
 from facestream_producer.live import LiveSource
 
 SCENE = "demo:seconds=4,fps=30"

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench.report import Report
 from facestream.errors import FacestreamError
+from facestream_bench.report import Report
 
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "bench" / "out"

@@ -22,14 +22,14 @@ from dataclasses import dataclass
 
 from bench.bench import Bench
 from bench.bus import KB, RESULT_BYTES, SPARE_BYTES, make_frame
-from bench.frames import positive
-from bench.report import Figure, Grid, Report, at_most
-from bench.server import Server
 from facestream.broker import EmbeddedBroker
 from facestream.bus.connection import Connection
 from facestream.bus.ledger import read_ledgers, total
 from facestream.bus.publisher import Epoch
 from facestream.bus.taker import Outcome, Taker
+from facestream_bench.frames import positive
+from facestream_bench.report import Figure, Grid, Report, at_most
+from facestream_bench.server import Server
 
 DEPTH = 64
 BATCH = 4

@@ -20,13 +20,13 @@ from dataclasses import dataclass
 from statistics import median
 
 from bench.bench import Bench
-from bench.frames import Frame, batches, positive
-from bench.report import Figure, Grid, Report
-from bench.server import Server, pinned
 from facestream.broker import EmbeddedBroker
 from facestream.bus.connection import Connection
 from facestream.bus.publisher import Epoch
 from facestream.bus.taker import Outcome, Taker
+from facestream_bench.frames import Frame, batches, positive
+from facestream_bench.report import Figure, Grid, Report
+from facestream_bench.server import Server, pinned
 from facestream_producer.encoder import Encoded
 
 # Published at most before they are taken: bounds memory, and leaves the broker as deep as a busy camera.

@@ -23,11 +23,11 @@ import psutil
 
 from bench.bench import Bench
 from bench.clips import as_a_camera
-from bench.frames import positive
 from bench.producers import camera_names, studio
-from bench.report import Figure, Grid, Report, at_least
-from bench.server import Server
 from facestream.cores import usable_cores
+from facestream_bench.frames import positive
+from facestream_bench.report import Figure, Grid, Report, at_least
+from facestream_bench.server import Server
 
 SIZE = (640, 360)
 SCENE = "demo:seconds=10,fps=30"

@@ -29,9 +29,9 @@ import av
 
 from bench.bench import Bench
 from bench.clips import FPS, as_a_camera
-from bench.frames import DEMO, positive, shown_source
-from bench.report import Figure, Grid, Report, at_most
 from facestream.settings import Settings
+from facestream_bench.frames import DEMO, positive, shown_source
+from facestream_bench.report import Figure, Grid, Report, at_most
 from facestream_producer.container import video_stream
 from facestream_producer.encoder import Encoder
 from facestream_producer.played import PlayedFile

@@ -32,11 +32,11 @@ from bench.chaos_cast import Cast
 from bench.chaos_faults import Chaos, Spoiler
 from bench.chaos_rounds import Rounds
 from bench.chaos_watch import Reader, Recoveries
-from bench.frames import positive
-from bench.report import Figure, Goal, Grid, Report, at_least, at_most, within
 from facestream.bus.connection import Connection
 from facestream.bus.ledger import Ledger, read_ledgers, total
 from facestream.errors import BusError, FacestreamError
+from facestream_bench.frames import positive
+from facestream_bench.report import Figure, Goal, Grid, Report, at_least, at_most, within
 from tests.support.kept_server import KeptServer
 from tests.support.proxy import FaultProxy
 

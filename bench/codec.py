@@ -29,14 +29,14 @@ import simplejpeg
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
 from bench.bench import Bench
-from bench.frames import DEMO, Frame, batches, positive, shown_source
-from bench.report import Figure, Grid, Report, at_most
-from bench.server import Server, pinned
 from facestream.broker import EmbeddedBroker
 from facestream.bus.connection import Connection
 from facestream.bus.publisher import Epoch
 from facestream.bus.taker import Delivery, Outcome, Taker
 from facestream.settings import Settings
+from facestream_bench.frames import DEMO, Frame, batches, positive, shown_source
+from facestream_bench.report import Figure, Grid, Report, at_most
+from facestream_bench.server import Server, pinned
 from facestream_producer.encoder import Encoded, Encoder, fit
 from facestream_producer.opening import open_source
 from facestream_producer.source import Pixels

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.frames import DEMO
-from bench.report import Figure, at_least, at_most, within
 from facestream.contract import FaceMap, ResultMap
+from facestream_bench.frames import DEMO
+from facestream_bench.report import Figure, at_least, at_most, within
 from facestream_models.faces import UNKNOWN
 from facestream_producer.demo import parse_demo
 

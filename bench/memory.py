@@ -24,9 +24,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from bench.bench import Bench, shared_clip
-from bench.frames import FirstFrames, positive, shown_source
 from bench.memory_samples import Sample, Sampler, slope_per_1000
-from bench.report import Figure, Grid, Report, at_most, below
 from facestream.broker import EmbeddedBroker
 from facestream.bus.connection import Connection
 from facestream.bus.ledger import Ledger, read_ledger
@@ -35,6 +33,8 @@ from facestream.commands.options import parse_attributes
 from facestream.errors import FacestreamError
 from facestream.settings import Settings
 from facestream.supervisor import Supervisor
+from facestream_bench.frames import FirstFrames, positive, shown_source
+from facestream_bench.report import Figure, Grid, Report, at_most, below
 from facestream_producer.capture import Capture, Shape
 from facestream_producer.hooks import Hooks
 from facestream_producer.opening import open_source

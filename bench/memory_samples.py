@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import psutil
 
-from bench.server import Server
 from facestream.bus.connection import Connection
 from facestream.bus.ledger import read_ledger
+from facestream_bench.server import Server
 
 
 @dataclass(frozen=True, slots=True)

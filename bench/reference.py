@@ -16,13 +16,13 @@ from collections.abc import Callable, Sequence
 from statistics import median
 
 from bench.bench import Bench, shared_clip
-from bench.frames import DEMO, load_frames, positive, shown_source
 from bench.labels import MOSAIC
 from bench.reference_loop import ReferenceLoop, ReferenceRound
-from bench.report import Figure, Goal, Grid, Report, at_least
-from bench.rig import Round, rig
 from facestream.errors import UsageError
 from facestream.settings import Settings
+from facestream_bench.frames import DEMO, load_frames, positive, shown_source
+from facestream_bench.report import Figure, Goal, Grid, Report, at_least
+from facestream_bench.rig import Round, rig
 from facestream_models import Analyser
 
 STAGES = ("decode", "detect", "align", "classify")

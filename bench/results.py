@@ -23,12 +23,12 @@ import msgpack
 import redis
 
 from bench.bench import Bench
-from bench.frames import positive
-from bench.report import Figure, Grid, Report
 from facestream.broker import EmbeddedBroker
 from facestream.bus.connection import Connection
 from facestream.contract import FaceMap, FrameHeader, describe_result, pack_result
 from facestream.results.reader import ResultReader
+from facestream_bench.frames import positive
+from facestream_bench.report import Figure, Grid, Report
 
 PAGE = 128
 SPARE_BYTES = 64 << 20

@@ -23,10 +23,10 @@ from statistics import median
 import psutil
 
 from bench.bench import ROOT, Bench, shared_clip
-from bench.frames import DEMO, positive, shown_source
 from bench.labels import MOSAIC
-from bench.report import Figure, Grid, Report, below
 from facestream.errors import FacestreamError
+from facestream_bench.frames import DEMO, positive, shown_source
+from facestream_bench.report import Figure, Grid, Report, below
 
 GOAL_SECONDS = 3
 PARTS_REPEAT = 3

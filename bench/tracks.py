@@ -23,13 +23,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.bench import SHARED_VIDEOS, Bench
-from bench.frames import DEMO, positive
 from bench.labels import MOSAIC
-from bench.report import Figure, Goal, Grid, Report, at_least, at_most, below, within
 from bench.tracks_crowd import choices, crowds
 from bench.tracks_load import Load, measure_load
 from facestream.contract import ResultMap, TrackMap
 from facestream.errors import UsageError
+from facestream_bench.frames import DEMO, positive
+from facestream_bench.report import Figure, Goal, Grid, Report, at_least, at_most, below, within
 from facestream_producer.demo import parse_demo
 from facestream_tracker.camera import Camera
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from unittest.mock import patch
 
-from bench.report import Grid
+from facestream_bench.report import Grid
 from facestream_tracker import tracker
 from facestream_tracker.assignment import UNPAIRED, Costs, Pair, assign, cheapest_first
 from facestream_tracker.observation import Frame, Seen

@@ -34,7 +34,7 @@ class Settings(BaseSettings):
     max_side: Annotated[int, Field(ge=64, le=8192)] = 1280
     jpeg_quality: Annotated[int, Field(ge=20, le=100)] = 85
 
-    batch: Annotated[int, Field(ge=1, le=64)] = 4
+    batch: Annotated[int, Field(ge=1, le=64)] = 8
     grace_seconds: Annotated[float, Field(ge=0)] = 10.0
     max_attempts: Annotated[int, Field(ge=1, le=100)] = 5
     min_face_px: Annotated[int, Field(ge=1)] = 24

@@ -86,18 +86,20 @@ class Taker:
         self._turns.close()
         return self._release(leaving=True)
 
-    def take(self, batch: int, wait_seconds: float) -> list[Delivery]:
+    def take(self, batch: int, wait_seconds: float, holding: Sequence[Delivery] = ()) -> list[Delivery]:
         """Up to `batch` frames of one partition, one of each camera in turn; empty after `wait_seconds`.
 
         A frame that was tried before comes alone, and pictures of BATCH_BYTES together make a batch full.
+        holding: what is in hand already and counts towards those bytes; everything else that the broker
+        believes to be in hand was lost on its way, and comes again.
         """
         for partition in self._partitions:
-            taken = self._take(partition, batch, popped="")
+            taken = self._take(partition, batch, "", holding)
             if taken:
                 self._go_on_after(partition)
                 return taken
-        turn = self._turns.wait(wait_seconds)
-        return self._take(turn[0], batch, popped=turn[1]) if turn else []
+        turn = self._turns.wait(wait_seconds) if wait_seconds > 0 else None
+        return self._take(turn[0], batch, turn[1], holding) if turn else []
 
     def commit(self, outcomes: Sequence[Outcome]) -> int:
         """End frames of one batch, all in one step; how many ended here and not at another worker's hands."""
@@ -131,14 +133,18 @@ class Taker:
         self.next_lapse_seconds = next_lapse_ms / 1000
         return adopted
 
-    def _take(self, partition: int, batch: int, popped: bytes | str) -> list[Delivery]:
+    def _take(
+        self, partition: int, batch: int, popped: bytes | str, holding: Sequence[Delivery] = ()
+    ) -> list[Delivery]:
         keys = self._keys
+        room_bytes = max(1, BATCH_BYTES - sum(each.image_bytes for each in holding))
+        held = [each.camera + b"/" + each.entry.encode() for each in holding if each.partition == partition]
         taken = self._connection.call(
             "take",
             [keys.held(partition, self.worker), keys.orphans(partition)]
             + [keys.ready(partition), keys.workers(partition)],
             [keys.base(partition), self.worker, batch, popped]
-            + [MAX_HEADER_BYTES, MAX_IMAGE_BYTES, BATCH_BYTES],
+            + [MAX_HEADER_BYTES, MAX_IMAGE_BYTES, room_bytes, *held],
         )
         return [
             Delivery(camera, entry.decode(), attempts, header, image, image_bytes, partition)

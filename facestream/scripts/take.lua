@@ -2,7 +2,7 @@
 -- one that somebody dropped, alone; else one of each camera in turn.
 -- KEYS held, orphans, ready, workers
 -- ARGV prefix, worker, batch, camera already popped ('' for none), header bytes and image bytes at most,
---      bytes of pictures after which a batch is full
+--      bytes of pictures after which a batch is full; then each frame in hand that was not lost, as held names it
 -- -> {{camera, entry id, attempts, header, image, image bytes}, …}; an image over the limit is left out
 local held, orphans, ready, workers = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local prefix, worker, batch, popped = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
@@ -70,12 +70,17 @@ local function deliver_again(field, attempts)
   return delivery(camera, id, attempts, header, image)
 end
 
+local in_hand = {}
+for i = 8, #ARGV do in_hand[ARGV[i]] = true end
+
 local function take_held()
   local taken = {}
   for field, attempts in pairs(read_hash(held)) do
     if bytes_left <= 0 then break end
-    redis.call('HDEL', held, field)
-    taken[#taken + 1] = deliver_again(field, tonumber(attempts) or 1)
+    if not in_hand[field] then
+      redis.call('HDEL', held, field)
+      taken[#taken + 1] = deliver_again(field, tonumber(attempts) or 1)
+    end
   end
   return taken
 end

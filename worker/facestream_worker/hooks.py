@@ -19,6 +19,9 @@ class Hooks:
     def taken(self, batch: Sequence[Delivery], seconds: float) -> None:
         """Frames came; `seconds` is how long taking them was, waiting included."""
 
+    def stood_still(self, seconds: float) -> None:
+        """The loop had computed, and waited so long for the broker."""
+
     def settled(self, settled: Settled, commit_seconds: float, ended: int) -> None:
         """A batch was committed; `ended` of its frames ended here, the others at another worker's hands."""
 

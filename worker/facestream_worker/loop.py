@@ -10,6 +10,7 @@ from facestream.backoff import Backoff
 from facestream.bus.taker import Taker
 from facestream.errors import BusFull, BusUnavailable
 from facestream_worker.hooks import Hooks, tell
+from facestream_worker.line import Line
 from facestream_worker.pipeline import Pipeline
 
 # Short, since nobody adopts what the dead held before the first worker is back.
@@ -44,14 +45,14 @@ def serve(
 ) -> None:
     """Batch after batch, and the housekeeping in between."""
     sweep_at = time.monotonic()
-    while not stop.is_set():
-        tell(hooks, "turned")
-        # Nobody waits past the next look at the others: what a dead one held is to be free within 5 s.
-        wait_seconds = max(MIN_WAIT_SECONDS, sweep_at - time.monotonic())
-        settle(bus, pipeline, hooks, batch_size, wait_seconds)
-        if time.monotonic() >= sweep_at:
-            keep_house(bus, hooks)
-            sweep_at = time.monotonic() + min(SWEEP_SECONDS, bus.next_lapse_seconds)
+    with Line(bus, batch_size) as line:
+        while not stop.is_set():
+            tell(hooks, "turned")
+            # Nobody waits past the next look at the others: what a dead one held is to be free within 5 s.
+            settle(line, pipeline, hooks, stop, max(time.monotonic() + MIN_WAIT_SECONDS, sweep_at))
+            if time.monotonic() >= sweep_at:
+                keep_house(bus, hooks)
+                sweep_at = time.monotonic() + min(SWEEP_SECONDS, bus.next_lapse_seconds)
 
 
 def keep_house(bus: Taker, hooks: Sequence[Hooks]) -> None:
@@ -64,15 +65,28 @@ def keep_house(bus: Taker, hooks: Sequence[Hooks]) -> None:
 
 
 def settle(
-    bus: Taker, pipeline: Pipeline, hooks: Sequence[Hooks], batch_size: int, wait_seconds: float
+    line: Line, pipeline: Pipeline, hooks: Sequence[Hooks], stop: threading.Event, until: float
 ) -> None:
-    """Take a batch and bring every frame of it to its one end."""
-    began = time.perf_counter()
-    batch = bus.take(batch_size, wait_seconds)
-    if not batch:
-        return
-    tell(hooks, "taken", batch, time.perf_counter() - began)
-    settled = pipeline.settle(batch)
-    began = time.perf_counter()
-    ended = bus.commit(settled.outcomes)
-    tell(hooks, "settled", settled, time.perf_counter() - began, ended)
+    """Take frames and bring each to its one end, until none wait or it is time for the house.
+
+    While one part is computed, the outcomes of the part before go out and the next part comes in. What came
+    and is not computed when we stop is handed back by leaving.
+    """
+    began, done = time.perf_counter(), None
+    part = line.take(max(0.0, until - time.monotonic()))
+    waited = time.perf_counter() - began
+    while part and not stop.is_set():
+        tell(hooks, "taken", part, waited)
+        on_its_way = line.send(done.outcomes if done else [], part, may_fetch=time.monotonic() < until)
+        settled = pipeline.settle(part)
+        began = time.perf_counter()
+        errand = on_its_way.result()
+        tell(hooks, "stood_still", time.perf_counter() - began)
+        if done:
+            tell(hooks, "settled", done, errand.commit_seconds, errand.ended)
+        done, part, waited = settled, errand.brought, errand.take_seconds
+    if done:
+        began = time.perf_counter()
+        errand = line.send(done.outcomes, [], may_fetch=False).result()
+        tell(hooks, "stood_still", time.perf_counter() - began)
+        tell(hooks, "settled", done, errand.commit_seconds, errand.ended)

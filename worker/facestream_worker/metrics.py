@@ -52,14 +52,15 @@ class PrometheusHooks(Hooks):
         self._joins = Counter(prefix + "joins", "Times this worker joined the broker", registry=registry)
 
     def joined(self, broker_forgot: bool) -> None:
+        self._in_hand.set(0)
         self._joins.inc()
 
     def taken(self, batch: Sequence[Delivery], seconds: float) -> None:
-        self._in_hand.set(len(batch))
+        self._in_hand.inc(len(batch))
         self._stages.labels("take").observe(seconds)
 
     def settled(self, settled: Settled, commit_seconds: float, ended: int) -> None:
-        self._in_hand.set(0)
+        self._in_hand.dec(len(settled.outcomes))
         self._stages.labels("commit").observe(commit_seconds)
         for stage, seconds in settled.stages.items():
             self._stages.labels(stage).observe(seconds)

@@ -9,8 +9,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from facestream.cores import usable_cores
 
 # Those that inference libraries choose their kernels by.
@@ -36,7 +34,7 @@ def describe_machine() -> dict[str, Any]:
         "features": _features(),
         "cores": os.cpu_count(),
         "cores_usable": len(usable_cores()),
-        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
+        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "libraries": _versions(LIBRARIES),

@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table as RichTable
 
-from bench.machine import describe_machine, machine_rows
+from facestream_bench.machine import describe_machine, machine_rows
 
 Cell = str | int | float | None
 

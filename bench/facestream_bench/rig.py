@@ -14,15 +14,15 @@ import cv2
 import simplejpeg
 from prometheus_client import CollectorRegistry
 
-from bench.frames import Frame, batches, publish_all
-from bench.server import Server, pinned
 from facestream.broker import EmbeddedBroker
 from facestream.bus.connection import Connection
 from facestream.bus.publisher import Epoch
 from facestream.bus.tail import tail_results
-from facestream.bus.taker import Delivery, Taker
+from facestream.bus.taker import Taker
 from facestream.contract import ResultMap
 from facestream.log import Log
+from facestream_bench.frames import Frame, batches, publish_all
+from facestream_bench.server import Server, pinned
 from facestream_models import Analyser
 from facestream_models.stages import Stages
 from facestream_worker.hooks import Hooks
@@ -68,13 +68,12 @@ class _UntilDone(Hooks):
         self.stages = Stages()
         self.dropped = 0
 
-    def taken(self, batch: Sequence[Delivery], seconds: float) -> None:
-        self._add("take", seconds)
+    def stood_still(self, seconds: float) -> None:
+        self._add("broker", seconds)
 
     def settled(self, settled: Settled, commit_seconds: float, ended: int) -> None:
         for stage, seconds in settled.stages.items():
             self._add(stage, seconds)
-        self._add("commit", commit_seconds)
         self.dropped += sum(outcome.reason is not None for outcome in settled.outcomes)
         self._missing -= ended
         if self._missing <= 0:
@@ -112,9 +111,9 @@ class Rig:
         counting = _UntilDone(len(self._frames), stop)
         self._taker.join()
         before = self.server.cpu_seconds()
-        began, began_cpu = time.perf_counter(), time.thread_time()
+        began, began_cpu = time.perf_counter(), time.process_time()
         serve(self._taker, self._pipeline, [*self._hooks, counting], stop, self._batch)
-        seconds, cpu_seconds = time.perf_counter() - began, time.thread_time() - began_cpu
+        seconds, cpu_seconds = time.perf_counter() - began, time.process_time() - began_cpu
         broker = self.server.cpu_seconds() - before
         self._taker.leave()
         self.results = []
@@ -123,15 +122,15 @@ class Rig:
         return Round(len(self._frames), seconds, cpu_seconds, counting.stages, broker, counting.dropped)
 
     def bare_round(self) -> Round:
-        """The same bytes through the same analyser in the same batches, and nothing else."""
+        """The same bytes through the same analyser, as many at a time as the loop computes; nothing else."""
         jpegs = [frame.encoded.data for frame in self._frames]
         stages = Stages()
-        began, began_cpu = time.perf_counter(), time.thread_time()
-        for batch in batches(jpegs, self._batch):
+        began, began_cpu = time.perf_counter(), time.process_time()
+        for batch in batches(jpegs, max(1, self._batch // 2)):
             with stages.measure("decode"):
                 images = [simplejpeg.decode_jpeg(jpeg, colorspace="BGR") for jpeg in batch]
             self._analyser.analyse(images, stages=stages)
-        seconds, cpu_seconds = time.perf_counter() - began, time.thread_time() - began_cpu
+        seconds, cpu_seconds = time.perf_counter() - began, time.process_time() - began_cpu
         return Round(len(self._frames), seconds, cpu_seconds, stages)
 
     def close(self) -> None:
