@@ -197,9 +197,9 @@ def test_says_what_it_is(opened: Opener, kind: str) -> None:
 @every_kind
 def test_gives_every_picture_once_in_order(opened: Opener, kind: str) -> None:
     source = opened()
-    frames = list(islice(source.frames(), 30))
+    frames = list(islice(source.frames(), 20))
 
-    assert len(frames) == 30
+    assert len(frames) == 20
     assert source.corrupt == 0
     if "demo" in kind or kind == "device":
         return  # these have no numbers
@@ -213,7 +213,7 @@ def test_gives_every_picture_once_in_order(opened: Opener, kind: str) -> None:
 def test_times_begin_at_zero_and_go_as_the_pictures_do(opened: Opener, kind: str) -> None:
     before = now_us()
     source = opened()
-    frames = list(islice(source.frames(), 20))
+    frames = list(islice(source.frames(), 12))
     times = [frame.pts_us for frame in frames]
 
     assert times[0] == 0
@@ -251,18 +251,18 @@ def test_leaving_early_is_no_trouble_and_what_was_given_stays_whole(opened: Open
 @every_limited_kind
 def test_a_limit_keeps_pictures_evenly_and_counts_the_rest(opened: Opener, kind: str) -> None:
     source = opened(fps=5.0)
-    frames = list(islice(source.frames(), 6))
+    frames = list(islice(source.frames(), 4))
     assert isinstance(source, Skipping)
     left_out = source.skipped[SourceDrop.FPS_LIMIT]
 
     assert source.fps == 5.0
-    assert left_out <= 6 * fps(kind) // 5 + 8  # and what may still be in a decoder
+    assert left_out <= 4 * fps(kind) // 5 + 8  # and what may still be in a decoder
     if kind in (*BY_ARRIVAL, "rtsp-udp"):
         assert all(4 <= gap <= 6 for gap in gaps(frames))
         return
     every = fps(kind) // 5
     assert {later.pts_us - earlier.pts_us for earlier, later in pairwise(frames)} <= steps(kind, every)
-    assert left_out >= 5 * (every - 1)
+    assert left_out >= 3 * (every - 1)
     assert "demo" in kind or set(gaps(frames)) == {every}
 
 
@@ -284,9 +284,9 @@ def test_stopping_ends_the_frames_and_what_was_in_hand_is_counted(opened: Opener
     taken = []
     for frame in source.frames():
         taken.append(frame)
-        if len(taken) == 10:
+        if len(taken) == 5:
             stop.set()
 
-    assert len(taken) == 10
+    assert len(taken) == 5
     assert isinstance(source, Skipping)
     assert set(source.skipped) <= {SourceDrop.SHUTDOWN}

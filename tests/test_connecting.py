@@ -181,7 +181,8 @@ def test_no_password_is_ever_said(
 ) -> None:
     """Whatever the password, the same is said: so nothing of it can be in there."""
     caplog.set_level(logging.DEBUG)
-    for place in (f"rtsp://%s@127.0.0.1:{closed_port}/live", f"http://%s@{guarded}/mjpeg"):
+    places = (f"rtsp://%s@127.0.0.1:{closed_port}/live", f"http://%s@{guarded}/mjpeg")
+    for place in (*places, f"http://%s@{guarded}/live.m3u8"):
         said = [
             "\n".join(line for line in said_of(place % userinfo).splitlines() if " at 0x" not in line)
             for userinfo in (f"{quote(user, safe='')}:{quote(password, safe='')}", "viewer:other")

@@ -25,10 +25,11 @@ from support.web import LivePlaylist, WebCamera, hls_files, web_camera
 
 LOOPBACK = AddressPolicy(allow_loopback=True)
 FRAMES = 120
+HEAD, END = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n", "#EXT-X-ENDLIST\n"
 PLAYLISTS = {
-    "segment": "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n{target}\n#EXT-X-ENDLIST\n",
-    "key": '#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-KEY:METHOD=AES-128,URI="{target}"\n#EXTINF:2,\n/s0.ts\n',
-    "map": '#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-MAP:URI="{target}"\n#EXTINF:2,\n/none.ts\n',
+    "segment": f"{HEAD}#EXTINF:2,\n{{target}}\n{END}",
+    "key": f'{HEAD}#EXT-X-KEY:METHOD=AES-128,URI="{{target}}"\n#EXTINF:2,\n/s0.ts\n{END}',
+    "map": f'{HEAD}#EXT-X-MAP:URI="{{target}}"\n#EXTINF:2,\n/none.ts\n{END}',
     "variant": "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\n{target}\n",
 }
 
@@ -95,10 +96,10 @@ def test_a_playlist_that_names_a_refused_address_is_refused(
             "more than 32 playlists",
         ),
         (
-            b'#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-KEY:METHOD=AES-128,URI="/key"\n#EXTINF:2,\n/s0.ts\n',
+            b'#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-KEY:METHOD=AES-128,URI="/key"\n#EXTINF:2,\n/s0.ts\n#EXT-X-ENDLIST',
             "encrypted",
         ),
-        (b"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n/away.ts\n", "not followed"),
+        (b"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n/away.ts\n#EXT-X-ENDLIST", "not followed"),
         (b"no playlist", "nothing that is a video stream"),
     ],
     ids=["bytes", "lines", "segments", "variants", "same", "encrypted", "redirect", "text"],
@@ -114,7 +115,7 @@ def test_what_a_playlist_may_not_be(body: bytes, says: str, segments: dict[str, 
 
 
 def test_a_segment_that_never_ends_is_given_up(segments: dict[str, bytes]) -> None:
-    body = b"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n/endless.ts\n"
+    body = b"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n/endless.ts\n#EXT-X-ENDLIST"
     camera = WebCamera(files={"/live.m3u8": body}, endless=segments["/s0.ts"])
     with web_camera(camera) as serving:
         error = refusal(url(f"{serving.url}/live.m3u8"), open_seconds=20.0)
