@@ -14,11 +14,13 @@ from facestream_producer.camera_errors import CameraUnauthorized, CameraUnreacha
 from facestream_producer.connecting import connect
 from support.certificates import Authority, Certificate
 from support.clips import make_clip
+from support.rtmp import RtmpServer, rtmp_missing, sending
 from support.rtsp import gst_missing, gst_server
+from support.tls_front import tls_front
 from support.web import WebCamera, hls_files, web_camera
 
 LOOPBACK = AddressPolicy(allow_loopback=True)
-KINDS = ("rtsps", "https-mjpeg", "https-hls")
+KINDS = ("rtsps", "rtmps", "https-mjpeg", "https-hls")
 
 
 @pytest.fixture(scope="module")
@@ -48,9 +50,20 @@ class Cameras:
             if missing := gst_missing():
                 pytest.skip(missing)
             return self._stack.enter_context(gst_server(self._folder, certificate=certificate)).url
+        if kind == "rtmps":
+            return self._rtmps(certificate)
         camera = WebCamera(files=self._segments)
         serving = self._stack.enter_context(web_camera(camera, certificate=certificate))
         return serving.url + ("/mjpeg" if kind == "https-mjpeg" else "/live.m3u8")
+
+    def _rtmps(self, certificate: Certificate) -> str:
+        if missing := rtmp_missing():
+            pytest.skip(missing)
+        server = self._stack.enter_context(RtmpServer(self._folder))
+        clip = make_clip(self._folder / "c.mp4", frames=25, options={"bf": "0"})
+        self._stack.enter_context(sending(clip, server))
+        port = self._stack.enter_context(tls_front(server.port, certificate))
+        return f"rtmps://127.0.0.1:{port}/{server.path}"
 
 
 @pytest.fixture
