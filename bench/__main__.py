@@ -28,6 +28,7 @@ from bench import (
     memory,
     reference,
     results,
+    sinks,
     startup,
     tracks,
     worker,
@@ -54,6 +55,7 @@ BENCHES: dict[str, Bench] = {
         codec.BENCH,
         results.BENCH,
         tracks.BENCH,
+        sinks.BENCH,
     )
 }
 ACCURACY = "accuracy"

@@ -206,6 +206,12 @@ def test_attached(tmp_path: Path) -> None:
     assert 0 < report["takeover_s"] == report["takeover_slowest_s"]
 
 
+def test_sinks(tmp_path: Path) -> None:
+    report = run_bench("sinks", tmp_path / "s.json", "--results", "700", "--repeat", "1")
+    assert {row["sink"] for row in report["sinks"]} >= {"jsonl", "webhook"}
+    assert all(row["results/s"] > 0 and row["processor us a result"] > 0 for row in report["sinks"])
+
+
 def test_broker_in_a_crowd(tmp_path: Path) -> None:
     report = run_bench(
         "broker", tmp_path / "c.json", "--workers", "1", "3", "--cameras", "1", "5", "--sizes", "5",
