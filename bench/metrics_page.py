@@ -34,8 +34,6 @@ _UNITS = {
     "1": "0 or 1",
     "score": "0 to 1",
     "times": "events",
-    "number": "descriptors",
-    "maximum": "descriptors",
     "this": "",
     "the": "",
 }
@@ -64,7 +62,9 @@ class Described:
         for unit in ("seconds", "bytes", "pixels"):
             if plain.endswith(f"_{unit}"):
                 return "seconds since 1970" if plain.endswith("_timestamp_seconds") else unit
-        first = self.about.split()[0].rstrip(",").lower()
+        if plain.endswith("_fds"):
+            return "descriptors"
+        first = self.about.removeprefix("Number of ").split()[0].rstrip(",").lower()
         return _UNITS.get(first, first)
 
 

@@ -235,6 +235,35 @@ CASES = [
 ]
 
 
+SINK = 'instance="s:9100",job="facestream-other"'
+CASES += [
+    Case(
+        "FacestreamSinkBehind",
+        {f"facestream_sink_lag_seconds{{{SINK}}}": "400x30"},
+        10,
+        {"instance": "s:9100", "job": "facestream-other"},
+        "s:9100 has a result that has waited for its receiver for 6m 40s",
+    ),
+    Case("FacestreamSinkBehind", {f"facestream_sink_lag_seconds{{{SINK}}}": "20x30"}, 20),
+    Case(
+        "FacestreamSinkMissed",
+        {f"facestream_sink_gaps_total{{{SINK}}}": "0x10 1x20"},
+        15,
+        {"instance": "s:9100", "job": "facestream-other"},
+        "s:9100 came too late for results: the broker had removed them",
+    ),
+    Case("FacestreamSinkMissed", {f"facestream_sink_gaps_total{{{SINK}}}": "3x30"}, 20),
+    Case(
+        "FacestreamSinkRefused",
+        {f'facestream_sink_refused_total{{{SINK},parked="yes"}}': "0x10 2x20"},
+        15,
+        {"instance": "s:9100"},
+        "The receiver of s:9100 refuses results for good",
+    ),
+    Case("FacestreamSinkRefused", {f'facestream_sink_refused_total{{{SINK},parked="yes"}}': "2x30"}, 20),
+]
+
+
 @cache
 def alerts() -> dict[str, dict[str, Any]]:
     groups = yaml.safe_load((FOLDER / "alerts.yml").read_text(encoding="utf-8"))["groups"]

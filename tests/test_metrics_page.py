@@ -24,6 +24,7 @@ CONSTRUCTORS = {"Counter", "Gauge", "Histogram", "Summary", "Info", "Enum"}
 CONSTRUCTORS |= {f"{kind}MetricFamily" for kind in ("Counter", "Gauge", "Histogram", "Summary", "Info")}
 UNITS = {"", "0 or 1", "0 to 1", "bytes", "seconds", "seconds since 1970", "pixels", "events", "descriptors"}
 UNITS |= {"frames", "faces", "cameras", "workers", "producers", "results", "rejects", "states", "records"}
+UNITS |= {"minutes", "people", "partitions"}
 ALL = [each for section in SECTIONS for each in section.describe()]
 
 

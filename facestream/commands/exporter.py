@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from facestream.bus.overview import Observer
     from facestream.bus.registry import Registry
     from facestream.exporter import LedgerCollector
-    from facestream.log import Say
+    from facestream.log import Level, Say
     from facestream.vitals import Health
 
 HELP = """Serve every camera's ledger to Prometheus, at http://host:port/metrics.
@@ -73,7 +73,7 @@ def exporter(
         ledgers = LedgerCollector(connect, said.tell)
 
         def tell(line: str) -> None:
-            log(line, event="registry")
+            log(line, event="registry", level=_level(line))
 
         states = CameraCollector(connect_registry, tell, lambda: state_url == url and ledgers.is_away)
         _serve([ledgers, states], _health_of(ledgers, said), host, port, stop, log)
@@ -90,7 +90,11 @@ class _Said:
 
     def tell(self, line: str) -> None:
         self.last = line
-        self._say(line, event="broker")
+        self._say(line, event="broker", level=_level(line))
+
+
+def _level(line: str) -> Level:
+    return "info" if line.endswith(" is back") else "warning"
 
 
 def _health_of(ledgers: LedgerCollector, said: _Said) -> Health:
