@@ -32,11 +32,11 @@ import msgpack
 import psutil
 
 from bench.bench import Bench
-from bench.frames import positive
-from bench.report import Figure, Grid, Report
 from facestream.broker import EmbeddedBroker
 from facestream.bus.connection import Connection
 from facestream.errors import FacestreamError
+from facestream_bench.frames import positive
+from facestream_bench.report import Figure, Grid, Report
 
 BROKER_BYTES = 1 << 30
 PATIENCE_SECONDS = 120.0
