@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import signal
 import subprocess
@@ -43,7 +44,7 @@ from support import bus
 from support.certificates import Authority
 from support.cluster import start_cluster
 from support.processes import started
-from support.results import Studio, seqs
+from support.results import Awaited, Studio, read_until, seqs
 from support.servers import KINDS, running
 from support.users import ADMIN, DEPLOY, USERS, Guarded, guarded, password, rules, rules_of
 
@@ -387,6 +388,11 @@ def test_all_of_it_in_a_cluster(cluster_url: str, protocol: int) -> None:
     worker.sweep()
     worker.leave()
     assert ended == len(results.read(0.1)) == 8
+    cameras = [f"cam-{protocol}-{number}" for number in range(4)]
+    for kind, group in itertools.product((ResultReader, Awaited), (None, "g")):
+        wishes = {"group": group and f"{group}-{kind.__name__}", "cameras": cameras, "start": "earliest"}
+        with kind(url("consumer"), **wishes, adopt_after_seconds=0.001) as reader:
+            assert len(read_until(reader, 8)) == 8
     for user in ("operator", "exporter"):
         observer = Observer(url(user), protocol=protocol)
         assert audit(observer).closes

@@ -49,6 +49,7 @@ def test_a_table_says_that_it_is_apparent(studio: Studio, capfd: pytest.CaptureF
     studio.shoot("lobby")
     head, line = shown(capfd, "--table").splitlines()
     assert "apparent gender and age" in head
+    assert line.startswith("11-")
     assert line.split()[2:] == ["lobby", "0", "1", "ms", "1", "female", "0.97", "32y"]
 
 

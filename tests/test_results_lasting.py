@@ -17,15 +17,13 @@ from facestream.bus.connection import Connection
 from facestream.errors import BusRefused, BusUnavailable
 from facestream.results import tending
 from facestream.results.group import GroupFeed
-from facestream.results.inbox import Item
 from facestream.results.tending import Tending
 from support import bus
 from support.cluster import Cluster, Node, start_cluster
 from support.kept_server import KeptServer
-from support.results import Awaited, Studio, seqs
+from support.results import Awaited, Reader, Studio, read_until, seqs
 from support.servers import KINDS, running
 
-Reader = ResultReader | Awaited
 Make = Callable[..., Reader]
 
 
@@ -34,18 +32,6 @@ def make(request: pytest.FixtureRequest) -> Iterator[Make]:
     """Makes readers of one kind; all of them are closed at the end."""
     with ExitStack() as stack:
         yield lambda url, **wishes: cast(Reader, stack.enter_context(request.param(url, **wishes)))
-
-
-def read_until(reader: Reader, count: int) -> list[Item]:
-    """So many results or more, and what is said of missing ones on the way."""
-    items: list[Item] = []
-
-    def is_there() -> bool:
-        items.extend(reader.read(1000, 0.05))
-        return sum(isinstance(item, Result) for item in items) >= count
-
-    bus.wait_until(is_there, f"{count} results are read")
-    return items
 
 
 def tending_of(reader: ResultReader) -> Tending:

@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl
 
 import pytest
 
+from facestream import ResultReader
 from facestream.bus import tls
 from facestream.bus.connection import Connection
 from facestream.bus.overview import Observer
@@ -20,6 +21,7 @@ from facestream.bus.tail import tail_results
 from facestream.errors import BusRefused, FacestreamError, SettingsError
 from support import bus
 from support.certificates import Authority, Certificate, require_openssl
+from support.results import Awaited, Studio, seqs
 from support.servers import Server, running
 
 ROOT = Path(__file__).parent.parent
@@ -101,6 +103,24 @@ def test_a_frame_from_publication_to_its_result(link: Link, prefix: str, protoco
     assert bus.assert_closes(connection).results == 3
     assert connection.address == f"rediss://127.0.0.1:{link.server.tls_port}/0"
     connection.close()
+
+
+@pytest.mark.parametrize("kind", [ResultReader, Awaited], ids=["sync", "async"])
+def test_results_are_read_in_the_same_way(
+    link: Link, stranger: Authority, prefix: str, kind: type[ResultReader]
+) -> None:
+    connection = Connection(link.url(), prefix=prefix)
+    Studio(connection).shoot("lobby")
+    connection.close()
+    with kind(link.url(), prefix=prefix, start="earliest", group="g") as reader:
+        assert seqs(reader.read(1, 5)) == [0]
+    with (
+        kind(link.url(ca=stranger.path)) as reader,
+        pytest.raises(BusRefused, match="no authority known here"),
+    ):
+        reader.read(1, 5)
+    with kind(link.without_certificate()) as reader, pytest.raises(BusRefused, match="client certificate"):
+        reader.read(1, 5)
 
 
 def test_the_host_may_be_named_as_its_certificate_has_it(link: Link) -> None:

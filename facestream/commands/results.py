@@ -60,6 +60,7 @@ def results(
     as_csv: Annotated[bool, typer.Option("--csv", help="CSV: one row a face, none without faces.")] = False,
 ) -> None:
     import logging
+    import sys
 
     from facestream.commands.options import require_redis
     from facestream.commands.results_format import choose_format, parse_since
@@ -85,11 +86,12 @@ def results(
     ):
         if not follow:
             reader.connect()
-        show(reader, shown_as, stop, follow=follow)
+        if not show(reader, shown_as, stop, follow=follow) and sys.stdout.isatty():
+            typer.echo("no results there: --since goes further back, --follow waits for them", err=True)
 
 
-def show(reader: ResultReader, shown_as: Format, stop: Event, *, follow: bool) -> None:
-    """Print what there is and, to follow, what comes, until asked to stop."""
+def show(reader: ResultReader, shown_as: Format, stop: Event, *, follow: bool) -> int:
+    """Print what there is and, to follow, what comes, until asked to stop; how many results that were."""
     from facestream.results.result import Result
 
     for line in shown_as.head():
@@ -97,9 +99,10 @@ def show(reader: ResultReader, shown_as: Format, stop: Event, *, follow: bool) -
     while not stop.is_set():
         items = reader.read(wait_seconds=POLL_SECONDS if follow else _LOOK_SECONDS)
         if not items and not follow:
-            return
+            break
         found = [item for item in items if isinstance(item, Result)]
         for result in found:
             for line in shown_as.lines(result):
                 typer.echo(line)
         reader.acknowledge(*found)
+    return reader.counts.results

@@ -9,7 +9,7 @@ import re
 import shutil
 import sys
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from facestream.errors import UsageError
@@ -81,15 +81,17 @@ class Table:
     """A line a result, as it comes: what a table needs to know of all its rows, a stream has not."""
 
     def head(self) -> Iterator[str]:
-        yield f"{'captured':<23}  {'camera':<12}  {'seq':>7}  {'took':>8}  faces  apparent gender and age"
+        yield f"{'captured':<12}  {'camera':<12}  {'seq':>7}  {'took':>8}  faces  apparent gender and age"
 
     def lines(self, result: Result) -> Iterator[str]:
-        when = result.captured_at.astimezone().strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+        captured_at = result.captured_at.astimezone()
+        is_today = captured_at.date() == datetime.now(UTC).astimezone().date()
+        when = f"{captured_at:%H:%M:%S.%f}"[:-3] if is_today else f"{captured_at:%m-%d %H:%M}"
         took_ms = (result.completed_at - result.captured_at) / timedelta(milliseconds=1)
         # A camera's clock may be wrong, and a worker's: a negative time says nothing.
         took = f"{took_ms:,.0f} ms" if 0 <= took_ms < 1e6 else "-"
         faces = ", ".join(map(describe, result.faces))
-        line = f"{when}  {result.camera:<12}  {result.seq:>7}  {took:>8}  {len(result.faces):>5}  {faces}"
+        line = f"{when:<12}  {result.camera:<12}  {result.seq:>7}  {took:>8}  {len(result.faces):>5}  {faces}"
         width = shutil.get_terminal_size().columns if sys.stdout.isatty() else len(line)
         yield (line if len(line) <= width else line[: max(0, width - 1)] + "…").rstrip()
 

@@ -22,7 +22,7 @@ class ResultReader(Asking):
 
     def _make_link(self, url: str, prefix: str, partitions: int | None) -> None:
         self._link = Link(url, prefix, partitions)
-        self._closing = threading.Event()
+        self._closing, self._running = threading.Event(), threading.RLock()
 
     def __iter__(self) -> Iterator[Result]:
         """Every result, until `idle_seconds` or `timeout_seconds` are over, or another thread closes this.
@@ -64,7 +64,10 @@ class ResultReader(Asking):
         self._run(self._session.acknowledge(results))
 
     def close(self) -> None:
-        """Acknowledge what is done, and leave. What was not is given to another, or to us the next time."""
+        """Acknowledge what is done, and leave. What was not is given to another, or to us the next time.
+
+        Another thread's loop ends by this, when what it waits for has come or after two seconds.
+        """
         if self._closing.is_set():
             return
         self._closing.set()
@@ -86,6 +89,10 @@ class ResultReader(Asking):
 
     def _run(self, steps: Steps[T]) -> T:
         """Carry out what the session asks for, until it has its answer."""
+        with self._running:
+            return self._answer(steps)
+
+    def _answer(self, steps: Steps[T]) -> T:
         try:
             request = next(steps)
             while True:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Coroutine, Iterator
 from typing import Any, TypeVar
 
-from facestream import AsyncResultReader
+from facestream import AsyncResultReader, ResultReader
 from facestream.bus.connection import Connection
 from facestream.bus.taker import Outcome, Taker
 from facestream.contract import FaceMap, FrameHeader, describe_result, pack_result
@@ -109,3 +109,18 @@ class Awaited:
 
     def _run(self, steps: Coroutine[Any, Any, T]) -> T:
         return self._loop.run_until_complete(steps)
+
+
+Reader = ResultReader | Awaited
+
+
+def read_until(reader: Reader, count: int) -> list[Result | ResultsMissed]:
+    """So many results or more, and what is said of missing ones on the way."""
+    items: list[Result | ResultsMissed] = []
+
+    def is_there() -> bool:
+        items.extend(reader.read(1000, 0.05))
+        return sum(isinstance(item, Result) for item in items) >= count
+
+    bus.wait_until(is_there, f"{count} results are read")
+    return items
