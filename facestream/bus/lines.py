@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import hiredis
 import redis
 from redis import exceptions as driver
 from redis.connection import ConnectionInterface
+
+try:
+    from hiredis import pack_command
+except ImportError:  # the driver has its own, which is slower
+    pack_command = None  # type: ignore[assignment]
 
 Word = str | bytes | int | float
 
@@ -28,7 +32,7 @@ class Lines:
         """Send one command and return its reply; raises what the driver raises, ResponseError too."""
         line = self._take()
         try:
-            packed = [hiredis.pack_command(words)]  # type: ignore[arg-type]
+            packed = [pack_command(words)] if pack_command else line.pack_command(*words)  # type: ignore[arg-type, truthy-function]
             line.send_packed_command(packed, check_health=False)  # type: ignore[no-untyped-call]
             return line.read_response()
         finally:
