@@ -21,12 +21,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from bench.bench import Bench
-from bench.bus import KB, RESULT_BYTES, SPARE_BYTES, make_frame
 from facestream.broker import EmbeddedBroker
 from facestream.bus.connection import Connection
 from facestream.bus.ledger import read_ledgers, total
 from facestream.bus.publisher import Epoch
 from facestream.bus.taker import Outcome, Taker
+from facestream_bench.broker import KB, RESULT_BYTES, SPARE_BYTES, make_header, make_image
 from facestream_bench.frames import positive
 from facestream_bench.report import Figure, Grid, Report, at_most
 from facestream_bench.server import Server
@@ -171,12 +171,12 @@ def _idle_us_a_second(server: Server, seconds: float = 1.0) -> float:
 
 def _publish(epochs: Sequence[Epoch], size_kb: int, frames: int, rate: int) -> None:
     """Each camera in turn, evenly over time."""
-    frame = make_frame(size_kb * KB)
+    header, image = make_header(), make_image(size_kb * KB)
     began = time.monotonic()
     for number in range(frames):
         epoch = epochs[number % len(epochs)]
         epoch.totals.capture()
-        epoch.publish(frame.header(), frame.encoded.data)
+        epoch.publish(header, image)
         time.sleep(max(0.0, began + number / rate - time.monotonic()))
 
 

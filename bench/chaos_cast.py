@@ -148,7 +148,7 @@ class Cast:
         member.said.seek(0)
         lines = member.said.read().decode(errors="replace").split("\n")
         words = next((line for line in reversed(lines) if line.strip()), "nothing")
-        return words.replace(self.address, "the broker")[:90]
+        return words.replace(self.address, "the broker").partition(" (")[0][:90]
 
     def _start(self, member: Member) -> None:
         environment = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "FACESTREAM_REDIS": self.address}

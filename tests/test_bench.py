@@ -212,6 +212,31 @@ def test_sinks(tmp_path: Path) -> None:
     assert all(row["results/s"] > 0 and row["processor us a result"] > 0 for row in report["sinks"])
 
 
+def test_idle(tmp_path: Path) -> None:
+    report = run_bench("idle", tmp_path / "i.json", "--cameras", "5", "--seconds", "0.5", "--arrivals", "3")
+    assert report["worker_percent"] >= 0
+    assert 0 < report["arrival_p50_ms"] <= report["arrival_max_ms"]
+
+
+def test_scaling(tmp_path: Path) -> None:
+    report = run_bench(
+        "scaling",
+        tmp_path / "s.json",
+        "--masters",
+        "1",
+        "3",
+        "--cameras",
+        "9",
+        "--sizes",
+        "5",
+        "--rounds",
+        "1",
+    )
+    one, three = report["costs_us"]
+    assert one["all masters"] == one["the busiest"] > 0
+    assert 0 < three["the busiest"] < three["all masters"]
+
+
 def test_broker_in_a_crowd(tmp_path: Path) -> None:
     report = run_bench(
         "broker", tmp_path / "c.json", "--workers", "1", "3", "--cameras", "1", "5", "--sizes", "5",

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from facestream.broker import EmbeddedBroker
+from facestream.bus.connection import Connection
 from facestream_bench.cameras import Step, _table
 from facestream_bench.live import quantile
 from support.portraits import weights
@@ -48,6 +50,34 @@ def test_worker() -> None:
     stages = {row["stage"] for row in report["stages_ms"]}
     assert stages >= {"decode", "detect", "align", "classify", "broker"}
     assert report["settings"]["engine"] == "onnxruntime"
+
+
+def test_broker() -> None:
+    report = bench("broker", "--size", "1", "--size", "5", "--frames", "40", "--rounds", "1")
+
+    assert report["published"] == report["ended"] == 80
+    assert [row["KB"] for row in report["costs_us"]] == [1, 5]
+    for costs, carries in zip(report["costs_us"], report["carries"], strict=True):
+        assert costs["server cpu"] == pytest.approx(costs["… publish"] + costs["… take, commit"], rel=0.2)
+        assert carries["whole core, frames/s"] == pytest.approx(1e6 / costs["server cpu"])
+    assert report["cpu_us"] == pytest.approx(report["server_cpu_us"] + report["client_cpu_us"])
+
+
+def test_a_broker_of_ones_own_is_left_as_it_was() -> None:
+    with EmbeddedBroker() as broker:
+        report = bench("broker", "--size", "1", "--frames", "32", "--rounds", "1", "--redis", broker.url)
+        assert report["ended"] == 32
+        observer = Connection(broker.url, prefix="looker")
+        assert {key.decode() for key in observer.read("KEYS", "*")} == {"looker:meta"}
+        observer.close()
+
+
+def test_a_broker_that_is_not_there_is_one_line_without_its_password() -> None:
+    process = _facestream("bench", "broker", "--redis", "redis://:hunter2@127.0.0.1:1/0")
+    assert process.returncode == 75
+    assert process.stdout == ""
+    [line] = process.stderr.splitlines()
+    assert line.startswith("facestream: no broker answers at redis://***@127.0.0.1:1/0")
 
 
 def test_latency() -> None:

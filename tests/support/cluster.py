@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 import tempfile
 import time
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import redis
 
-from facestream.broker import server_binary
+from facestream.broker import MALLOC, server_binary
 from support.ports import free_port
 
 SLOTS = 16_384
@@ -96,7 +97,9 @@ def _start(folder: Path) -> Node:
         "logfile": home / "log",
     }
     arguments = [text for name, value in options.items() for text in (f"--{name}", str(value))]
-    process = subprocess.Popen([server_binary(), *arguments], stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [server_binary(), *arguments], stdout=subprocess.DEVNULL, env=os.environ | MALLOC
+    )
     client = redis.Redis(port=port)
     deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
