@@ -10,10 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from facestream.bus.following import Heard
 from facestream.contract import ResultMap, TrackMap, pack_track, unpack_track
 from facestream_tracker.assignment import UNPAIRED, assign
 from facestream_tracker.camera import MAX_SNAPSHOT_BYTES, Camera
 from facestream_tracker.observation import MAX_FACES, observe
+from facestream_tracker.partition import Partition
 from facestream_tracker.track import MAX_PATH
 from facestream_tracker.tracker import MAX_TRACKS, Tracker
 from support.people import BEGAN_US, HEIGHT, WIDTH, face, result
@@ -335,3 +337,28 @@ def test_sizes_are_of_the_picture_as_captured() -> None:
     small["region"] = [1000, 500, 2 * WIDTH, 2 * HEIGHT]
     [seen] = observe(small).faces
     assert (seen.x, seen.y, seen.width, seen.height) == (1600, 900, 160, 160)
+
+
+def test_a_partition_forgets_cameras_with_their_last_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of too many cameras the one that was silent longest, and every one that is silent for a day."""
+    monkeypatch.setattr("facestream_tracker.partition.MAX_CAMERAS", 2)
+    partition = Partition(0)
+    for turn, name in enumerate(["first", "second", "third"]):
+        for n in range(10):
+            seen = result(n, [face(300, 200)], camera=name)
+            partition.take(Heard(0, f"{1000 * turn + n + 1}-{10 * turn + n + 1}", seen))
+    assert sorted(partition.cameras) == ["second", "third"]
+    assert [track["event"] for track in partition.take_said().tracks].count("closed") == 1
+    assert partition.snapshots()["first"] == b""
+    partition.saved()
+    partition.pass_time(2 * 86_400_000)
+    assert not partition.cameras
+    assert partition.snapshots() == {"second": b"", "third": b""}
+    assert [track["event"] for track in partition.take_said().tracks] == ["closed", "closed"]
+
+
+def test_results_that_were_removed_unread_are_counted() -> None:
+    partition = Partition(0)
+    for entry in ("1000-7", "1000-8", "1001-12", "1002-13", "1003-0"):
+        partition.take(Heard(0, entry, None))
+    assert (partition.missed, partition.unreadable) == (3, 5)

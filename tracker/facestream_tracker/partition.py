@@ -21,7 +21,8 @@ Lines = Mapping[str, tuple[Line, ...]]
 
 @dataclass(slots=True)
 class Partition:
-    """position: the last result taken. changed: cameras that differ from their snapshots. pending: results
+    """position: the last result taken. changed: cameras that differ from their snapshots.
+    last_words: what forgotten cameras had to say. pending: results
     since the last snapshot. unreadable, missed: entries that were not of the contract, and results that were
     removed before they were read, since this was last asked.
     """
@@ -32,6 +33,7 @@ class Partition:
     position: str = BEGINNING
     cameras: dict[str, Camera] = field(default_factory=dict)
     changed: set[str] = field(default_factory=set)
+    last_words: list[Said] = field(default_factory=list)
     pending: int = 0
     unreadable: int = 0
     missed: int = 0
@@ -80,11 +82,11 @@ class Partition:
     def take_said(self) -> Said:
         """What all cameras have to say since this was last asked."""
         whole = Said()
-        for name in sorted(self.changed):
-            if name in self.cameras:
-                said = self.cameras[name].take_said()
-                whole.tracks += said.tracks
-                whole.minutes += said.minutes
+        heard = [self.cameras[name].take_said() for name in sorted(self.changed & self.cameras.keys())]
+        for said in [*self.last_words, *heard]:
+            whole.tracks += said.tracks
+            whole.minutes += said.minutes
+        self.last_words = []
         return whole
 
     def snapshots(self) -> dict[str, bytes]:
@@ -103,5 +105,7 @@ class Partition:
         return camera
 
     def _forget(self, name: str) -> None:
-        del self.cameras[name]
+        camera = self.cameras.pop(name)
+        camera.finish()
+        self.last_words.append(camera.take_said())
         self.changed.add(name)
