@@ -22,7 +22,7 @@ _CHUNK_SECONDS = 0.005
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """cpu_us: of a result, with all that comes with it. core_percent: at the pace it was measured at."""
+    """cpu_us: of a result, with all that comes with it. core_percent: what that is at the pace measured."""
 
     results: int
     faces_a_result: float
@@ -41,10 +41,10 @@ def measure_load(results: Sequence[ResultMap], cameras: int, rate: int, seconds:
             frames = _frames(results, cameras, rate)
             _send(connection, frames, rate, 2)  # it has loaded its modules, and knows the cameras
             _wait_until_read(connection)
-            began, at = _cpu_seconds(process), time.monotonic()
+            began = _cpu_seconds(process)
             sent = _send(connection, frames, rate, seconds)
             _wait_until_read(connection)
-            spent, lasted = _cpu_seconds(process) - began, time.monotonic() - at
+            spent = _cpu_seconds(process) - began
             began = _cpu_seconds(process)
             more = _send(connection, frames, 10**9, seconds / 2, at_most=rate * seconds)
             _wait_until_read(connection)
@@ -54,7 +54,7 @@ def measure_load(results: Sequence[ResultMap], cameras: int, rate: int, seconds:
         events = int(connection.read("XLEN", keys.tracks(0)))
         connection.close()
     faces = sum(len(result["faces"]) for result in results) / len(results)
-    return Load(sent, faces, 1e6 * spent / sent, 100 * spent / lasted, catching_up, events, kept)
+    return Load(sent, faces, 1e6 * spent / sent, 100 * spent / sent * rate, catching_up, events, kept)
 
 
 def _frames(results: Sequence[ResultMap], cameras: int, rate: int) -> Iterator[bytes]:

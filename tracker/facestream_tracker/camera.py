@@ -148,8 +148,7 @@ class Camera:
     def _watch(self, line: Line, track: Track, frame: Frame) -> None:
         """Whether somebody who was clearly on one side of a line is now clearly on the other."""
         if line.name not in track.sides:
-            _, left, top, width, height = track.path[0]
-            track.sides[line.name] = _beside(line, left + width / 2, top + height / 2, height)
+            track.sides[line.name] = _beside(line, *track.began_at)
         x, y = track.x / frame.width, track.y / frame.height
         side, before_x, before_y = track.sides[line.name]
         now = _beside(line, x, y, track.height / frame.height)

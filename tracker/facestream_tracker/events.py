@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from facestream.contract import TrackMap
-from facestream_tracker.track import Track
+from facestream_tracker.track import PARTS, Point, Track
 from facestream_tracker.tracker import Change
 
 _VERSION: Final = 1
@@ -14,7 +14,6 @@ _VERSION: Final = 1
 
 def describe_track(camera: str, epoch: int, change: Change, track: Track) -> TrackMap:
     """The event that tells of this change. `number`: 0 for the first of the track, and so on."""
-    _, *box = track.path[-1]
     event: TrackMap = {
         "v": _VERSION,
         "camera": camera,
@@ -25,7 +24,7 @@ def describe_track(camera: str, epoch: int, change: Change, track: Track) -> Tra
         "first_seen_us": track.first_us,
         "last_seen_us": track.last_us,
         "observations": track.observations,
-        "box": _rounded(box),
+        "box": _fractions(track.path[-1]),
         "best": {
             "seq": track.best.seq,
             "at_us": track.best.at_us,
@@ -43,10 +42,14 @@ def describe_track(camera: str, epoch: int, change: Change, track: Track) -> Tra
     if age is not None:
         event["age"] = age
     if change is Change.CLOSED:
-        event["path"] = [[at_us, *_rounded(box)] for at_us, *box in track.path]
+        event["path"] = [[point[0], *_fractions(point)] for point in track.path]
     return event
 
 
 def _rounded(box: Iterable[float]) -> list[float]:
     """A ten-thousandth of a picture is less than a pixel."""
     return [round(part, 4) for part in box]
+
+
+def _fractions(point: Point) -> list[float]:
+    return [part / PARTS for part in point[1:]]

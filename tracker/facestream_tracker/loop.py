@@ -19,9 +19,12 @@ from facestream_tracker.hooks import Hooks, tell
 from facestream_tracker.partition import Lines, Partition
 
 FIRST_RETRY_SECONDS, MAX_RETRY_SECONDS = 0.1, 2.0
-SETTLE_SECONDS: Final = 1.0
-"""How often what is known is published and kept; the lease is renewed with it."""
-MAX_PENDING: Final = 2_000
+HOUSE_SECONDS: Final = 1.0
+"""How often leases are renewed, and what is known is published and kept, unless that takes long."""
+SETTLE_SHARE, MOST_SECONDS = 0.05, 5.0
+"""Publishing and keeping may take this share of the time, and then comes this late at most: with a thousand
+cameras a second's changes are megabytes."""
+MAX_PENDING: Final = 5_000
 """Results after which that is done early: so many are read again at most after a sudden end."""
 _CALM_SECONDS: Final = 0.25
 # Results come one by one: waiting for some more costs them a moment, and saves a round trip for each.
@@ -87,16 +90,16 @@ class Loop:
         tell(self._hooks, "began", self._connection.keys.partitions)
 
     def _serve(self, stop: threading.Event) -> None:
-        settle_at = time.monotonic() + SETTLE_SECONDS
+        house_at = time.monotonic() + HOUSE_SECONDS
         while not stop.is_set():
             tell(self._hooks, "turned")
-            if self._take(max(0.01, min(_CALM_SECONDS, settle_at - time.monotonic()))) < _FEW:
+            if self._take(max(0.01, min(_CALM_SECONDS, house_at - time.monotonic()))) < _FEW:
                 stop.wait(_GATHER_SECONDS)
             for partition in list(self._held.values()):
                 if partition.pending >= MAX_PENDING:
                     self._settle(partition)
-            if time.monotonic() >= settle_at:
-                settle_at = time.monotonic() + SETTLE_SECONDS
+            if time.monotonic() >= house_at:
+                house_at = time.monotonic() + HOUSE_SECONDS
                 self._keep_house()
 
     def _keep_house(self) -> None:
@@ -109,7 +112,10 @@ class Loop:
         for partition in list(self._held.values()):
             if partition.number in self._calm:
                 partition.pass_time(self._results.now_ms(partition.number))
-            self._settle(partition)
+            if time.monotonic() >= partition.settle_at:
+                self._settle(partition)
+            elif self._state.claim(partition.number) is not True:
+                self._lose(partition, given=False)
         self._share()
         tell(self._hooks, "looked", list(self._held.values()))
 
@@ -138,10 +144,15 @@ class Loop:
         )
         partition.saved()
         if not is_kept or leaving:
-            del self._held[partition.number]
-            tell(self._hooks, "lost", partition, given=is_kept)
-        tell(self._hooks, "settled", partition, said, time.perf_counter() - began)
+            self._lose(partition, given=is_kept)
+        lasted = time.perf_counter() - began
+        partition.settle_at = time.monotonic() + min(MOST_SECONDS, lasted / SETTLE_SHARE)
+        tell(self._hooks, "settled", partition, said, lasted)
         partition.unreadable = partition.missed = 0
+
+    def _lose(self, partition: Partition, *, given: bool) -> None:
+        del self._held[partition.number]
+        tell(self._hooks, "lost", partition, given=given)
 
     def _share(self, *, anew: bool = False) -> None:
         """An equal part for every tracker: one too many is given away, what is free is taken."""

@@ -23,8 +23,8 @@ Lines = Mapping[str, tuple[Line, ...]]
 class Partition:
     """position: the last result taken. changed: cameras that differ from their snapshots.
     last_words: what forgotten cameras had to say. pending: results
-    since the last snapshot. unreadable, missed: entries that were not of the contract, and results that were
-    removed before they were read, since this was last asked.
+    since the last snapshot. settle_at: when the next is due, by the monotonic clock. unreadable, missed:
+    entries that were not of the contract, and results that were removed before they were read, of late.
     """
 
     number: int
@@ -35,6 +35,7 @@ class Partition:
     changed: set[str] = field(default_factory=set)
     last_words: list[Said] = field(default_factory=list)
     pending: int = 0
+    settle_at: float = 0.0
     unreadable: int = 0
     missed: int = 0
     unread_snapshots: int = 0

@@ -10,7 +10,7 @@ from typing import Any, Final, Self
 
 from facestream_tracker.assignment import UNPAIRED, Costs, assign
 from facestream_tracker.observation import Frame, Seen, overlap
-from facestream_tracker.track import SECOND_US, Track
+from facestream_tracker.track import PARTS, SECOND_US, Track
 
 MAX_TRACKS: Final = 512
 """At one time before one camera; who comes beyond that is not tracked."""
@@ -145,7 +145,7 @@ class Tracker:
         if not track.first_us <= frame.at_us <= track.last_us:
             return math.inf
         _, left, top, width, height = track.near(frame.at_us)
-        x, y = (left + width / 2) * frame.width, (top + height / 2) * frame.height
+        x, y = (left + width / 2) / PARTS * frame.width, (top + height / 2) / PARTS * frame.height
         return math.hypot(seen.x - x, seen.y - y) / seen.size
 
     def pack(self) -> list[Any]:
