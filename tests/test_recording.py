@@ -155,6 +155,14 @@ def test_what_is_hostile_is_refused_in_one_line(hostile: bytes, tmp_path: Path) 
     assert broken.startswith(f"{tmp_path}/r.fsrec breaks off after 1 entries (")
 
 
+def test_more_cameras_than_may_be_recorded_are_not_read(tmp_path: Path) -> None:
+    crowd = [Frame(AT_US, header(camera=f"c{number}"), IMAGE) for number in range(20)]
+    found, broken = read(with_bytes(tmp_path, FIRST_LINE + b"".join(map(packed, crowd))))
+    assert found == crowd[: entries.MAX_CAMERAS]
+    assert broken is not None
+    assert "more than 16 cameras" in broken
+
+
 def test_what_a_later_release_adds_is_passed_over(tmp_path: Path) -> None:
     later = entry_of({"kind": "sound", "at_us": 1, "pcm": b"123"})
     more = entry_of({"kind": "ended", "at_us": AT_US, "why": "time", "missed": 2, "mood": "good"})

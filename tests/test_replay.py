@@ -236,8 +236,10 @@ def test_a_bug_report_is_one_file(
     printed = facestream("replay", path, "--results")
     before = {result["pts_us"]: result["faces"] for result in map(json.loads, printed.out.splitlines())}
     out = tmp_path / "after.jsonl"
-    again = facestream("run", path, "--out", out, "--workers", 1, "--json")
+    film = tmp_path / "after.mp4"
+    again = facestream("run", path, "--out", out, "--annotate", film, "--workers", 1, "--json")
     assert (again.status, again.summary["results"]) == (0, said["frames"]["lobby"])
+    assert again.summary["annotated"] == [str(film), str(film.with_suffix(".jpg"))]
     after = {result["pts_us"]: result["faces"] for result in map(json.loads, out.read_text().splitlines())}
     both = before.keys() & after.keys()
     assert len(both) >= said["frames"]["lobby"] - 2, "the last ones' results may have come too late"

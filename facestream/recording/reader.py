@@ -13,6 +13,7 @@ from typing import BinaryIO
 from facestream.errors import SourceBroken, SourceMissing, SourceUnreadable
 from facestream.recording.entries import (
     MAGIC,
+    MAX_CAMERAS,
     PREFIX,
     VERSION,
     Began,
@@ -52,10 +53,14 @@ class Recording:
 
     def entries(self) -> Iterator[Entry]:
         """Every whole entry in order; raises SourceBroken, after them, where it was cut short or damaged."""
-        read = 0
+        read, cameras = 0, set[str]()
         with _opened(self.path) as file:
             while prefix := file.read(PREFIX.size):
                 entry = self._read(file, prefix, read)
+                if isinstance(entry, Frame):
+                    cameras.add(entry.header.camera)
+                    if len(cameras) > MAX_CAMERAS:
+                        raise self._broken(f"more than {MAX_CAMERAS} cameras", read)
                 read += 1
                 if entry is not None:
                     yield entry

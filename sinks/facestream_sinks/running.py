@@ -50,7 +50,7 @@ def carry(common: Common, kind: str, destination: str, make_sink: MakeSink) -> i
     Raises UsageError for settings that cannot be, BusRefused where the broker will not let us read.
     """
     settings = load_settings(redis=common.redis, metrics_host=common.metrics_host)
-    url, start = require_redis(settings), parse_start(common.start)
+    start = parse_start(common.start)
     cameras = sorted({check_camera_name(camera) for camera in common.cameras or []})
     group = common.group or name_group(kind, destination, cameras)
     say = Log("sink", group, form=settings.log)
@@ -62,23 +62,27 @@ def carry(common: Common, kind: str, destination: str, make_sink: MakeSink) -> i
         if common.metrics_port is not None:
             serve_metrics(registry, common.metrics_port, settings.metrics_host, health=health)
         _hear_the_reader(say)
-        reader = ResultReader(
-            url,
-            group=group,
-            consumer=_own_name(),
-            cameras=cameras or None,
-            start=start,
-            auto_acknowledge=False,
-            adopt_after_seconds=ADOPT_AFTER_SECONDS,
-            prefix=settings.prefix,
-            partitions=settings.partitions,
-        )
+        reader = _reader(settings, group, cameras, start)
         parking = Parking(common.parked or user_state_path("facestream") / f"parked-{group}.jsonl")
         say(f"sink to {sink.shown}: group {group}, of {', '.join(cameras) or 'all cameras'}")
         with reader:
             run(Intake(reader, hooks), sink, parking, hooks, Patience(stop, settings.grace_seconds))
         say(notices.summary())
     return 0
+
+
+def _reader(settings: Settings, group: str, cameras: Sequence[str], start: str | timedelta) -> ResultReader:
+    return ResultReader(
+        require_redis(settings),
+        group=group,
+        consumer=_own_name(),
+        cameras=cameras or None,
+        start=start,
+        auto_acknowledge=False,
+        adopt_after_seconds=ADOPT_AFTER_SECONDS,
+        prefix=settings.prefix,
+        partitions=settings.partitions,
+    )
 
 
 def name_group(kind: str, destination: str, cameras: Sequence[str]) -> str:
