@@ -58,7 +58,7 @@ redis8: $(VENV)/.installed-dev  # Redis 8 for tests only (its licence is AGPL, S
 .PHONY: rtmp
 rtmp: $(VENV)/.installed-dev  # nginx with its RTMP module for a test: Debian's packages unpacked, so that nothing is started
 	@test -d $(VENV)/nginx || { mkdir -p $(VENV)/nginx.part && (cd $(VENV)/nginx.part && \
-	  apt-get download -qq nginx libnginx-mod-rtmp && for package in *.deb; do dpkg -x $$package .; done) && \
+	  $(APT) download nginx libnginx-mod-rtmp && for package in *.deb; do dpkg -x $$package .; done) && \
 	  mv $(VENV)/nginx.part $(VENV)/nginx; } > /dev/null 2>&1 || echo "no nginx with RTMP for this machine: its tests are skipped"
 
 $(BIN)/python:

@@ -123,11 +123,15 @@ def test_lag_grows_while_reading_is_behind_and_is_forgotten_when_the_cameras_tim
 
 
 @pytest.mark.parametrize("b_frames", [0, 2])
+@pytest.mark.parametrize("codec", ["libx264", "libx265"])
 @pytest.mark.parametrize(("fps", "step"), [(None, 1), (5.0, 5), (25.0, 1)])
 def test_a_played_file_gives_the_same_pictures_at_any_pace(
-    tmp_path_factory: pytest.TempPathFactory, b_frames: int, fps: float | None, step: int
+    tmp_path_factory: pytest.TempPathFactory, codec: str, b_frames: int, fps: float | None, step: int
 ) -> None:
-    clip = make_clip(tmp_path_factory.mktemp("clip") / "c.mp4", frames=20, options={"bf": str(b_frames)})
+    options = {"bf": str(b_frames)}
+    if codec == "libx265":
+        options = {"x265-params": f"log-level=none:bframes={b_frames}"}
+    clip = make_clip(tmp_path_factory.mktemp("clip") / "c.mkv", frames=20, codec=codec, options=options)
     source = PlayedFile(clip, fps=fps, realtime=False)
     for _ in range(2):
         frames = list(source.frames())
