@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gc
 import io
+import re
 import socket
 from contextlib import ExitStack, closing
+from datetime import datetime
 from itertools import islice, pairwise
 from pathlib import Path
 
@@ -19,6 +21,8 @@ from facestream.errors import SourceError, SourceUnreadable
 from facestream_producer.camera_errors import CameraNotFound, CameraUnauthorized
 from facestream_producer.connecting import connect
 from facestream_producer.live import LiveSource
+from facestream_producer.playlist_times import segment_times
+from facestream_producer.source import now_us
 from support.clips import bgr, make_clip, number_of
 from support.ports import free_port
 from support.web import LivePlaylist, WebCamera, hls_files, web_camera
@@ -93,7 +97,7 @@ def test_a_playlist_that_names_a_refused_address_is_refused(
         ),
         (
             b"#EXTM3U\n" + b"".join(b"#EXT-X-STREAM-INF:BANDWIDTH=1\n/one.m3u8?%d\n" % n for n in range(99)),
-            "more than 32 playlists",
+            "more than 16 playlists",
         ),
         (
             b'#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-KEY:METHOD=AES-128,URI="/key"\n#EXTINF:2,\n/s0.ts\n#EXT-X-ENDLIST',
@@ -228,3 +232,44 @@ def test_a_server_that_falls_silent_is_stalled(segments: dict[str, bytes]) -> No
     assert "sends nothing any more" in (states[-1].error or "")
     # The last one may still be in a parser, which waits for what follows.
     assert pictures_in(segments, 0, 1) - 1 <= given <= pictures_in(segments, 0, 1)
+
+
+# ---- time ------------------------------------------------------------------------------------------
+
+
+def test_the_senders_clock_is_the_playlists(tmp_path: Path) -> None:
+    made_us = now_us()
+    clip = make_clip(tmp_path / "c.mp4", frames=50)
+    files = hls_files(clip, tmp_path, seconds=0.4, dated=True)
+    first = datetime.fromisoformat(re.findall(r"DATE-TIME:(\S+)", files["/live.m3u8"].decode())[0])
+    with web_camera(WebCamera(files=files)) as serving:
+        source = LiveSource("lobby", url(f"{serving.url}/live.m3u8"), policy=LOOPBACK)
+        frames = list(islice(source.frames(), 30))
+        source.close()
+    assert source.clock == "sender"
+    assert frames[0].captured_at_us == pytest.approx(first.timestamp() * 1_000_000, abs=1000)
+    assert abs(frames[0].captured_at_us - made_us) < 60_000_000
+    for earlier, later in pairwise(frames):
+        assert later.captured_at_us - earlier.captured_at_us == pytest.approx(40_000, abs=2000)
+
+
+def test_times_of_segments() -> None:
+    playlist = (
+        "#EXTM3U\n#EXTINF:2,\nunknown.ts\n#EXT-X-PROGRAM-DATE-TIME:2026-01-02T03:04:05.250Z\n#EXTINF:2,\na.ts\n"
+        "#EXTINF:1.5,\nhttp://else.example/b.ts?x=1\n#EXTINF:nan,\nc.ts\n#EXTINF:9e999,\nd.ts\ne.ts\n"
+        "#EXT-X-PROGRAM-DATE-TIME:yesterday\nf.ts\n#EXT-X-PROGRAM-DATE-TIME:2026-01-02T03:04:05\ng.ts\n"
+        "#EXT-X-PROGRAM-DATE-TIME:9999-12-31T23:59:59+0000\n#EXTINF:3600,\nh.ts\n#EXTINF:3600,\ni.ts\n"
+        "same.ts\nsame.ts\n"
+    )
+    begin = 1_767_323_045_250_000
+    times = segment_times("http://cam.example/live/x.m3u8", playlist.encode() + b"\xff\xfe\n")
+    here = "http://cam.example/live/"
+    assert {name: time - begin for name, time in times.items() if time < 10**16} == {
+        f"{here}a.ts": 0,
+        "http://else.example/b.ts?x=1": 2_000_000,
+        f"{here}c.ts": 3_500_000,
+        f"{here}d.ts": 3_500_000,
+        f"{here}e.ts": 3_500_000,
+    }
+    assert times[f"{here}i.ts"] - times[f"{here}h.ts"] == 3_600_000_000
+    assert f"{here}same.ts" not in times

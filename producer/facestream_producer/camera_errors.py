@@ -80,3 +80,7 @@ def _explain_number(error: Exception, url: Address) -> SourceError:
 def ended(url: Address) -> SourceError:
     """A live stream has no end: one that ends was broken off."""
     return SourceBroken(f"{url}: the camera ended the stream")
+
+
+def silent(url: Address) -> CameraStalled:
+    return CameraStalled(f"{url} is connected, but sends nothing any more")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias, cast
 
 import av
 from av import error as ffmpeg
@@ -15,12 +16,15 @@ from av.video.stream import VideoStream
 
 from facestream.address_policy import AddressPolicy
 from facestream.errors import SourceBroken, SourceError, SourceUnreadable, UsageError
-from facestream_producer.camera_errors import Address, explain
+from facestream_producer.camera_errors import Address, ended, explain, silent
 from facestream_producer.container import video_stream
+from facestream_producer.packets import VideoPacket
 from facestream_producer.playlist import OPTIONS, Fetcher, is_playlist
+from facestream_producer.sender_clock import is_plausible, sender_us
 from facestream_producer.source import MAX_PIXELS
 
 Transport = Literal["tcp", "udp"]
+_Packets: TypeAlias = Generator[VideoPacket, None, None]
 OPEN_SECONDS = 5.0
 
 
@@ -62,12 +66,44 @@ class Connection:
     container: InputContainer
     stream: VideoStream
     url: Address
+    read_seconds: float
     fetcher: Fetcher | None = None
 
-    @property
-    def failure(self) -> SourceError | None:
-        """What ended it, where that is known better than FFmpeg can say."""
-        return None if self.fetcher is None else self.fetcher.failure
+    def packets(self, is_over: Callable[[], bool]) -> Iterator[VideoPacket]:
+        """What arrives, until it is over; raises SourceError when nothing does any more."""
+        packets = cast(_Packets, self.container.demux(self.stream))
+        failure: SourceError | None = None
+        try:
+            while not is_over():
+                asked = time.monotonic()
+                packet = next(packets, None)
+                waited = time.monotonic() - asked
+                if packet is None or not packet.size:
+                    failure = ended(self.url)
+                    break
+                if self.fetcher is not None:
+                    self.fetcher.clock.packet(packet)
+                yield packet
+                # FFmpeg's parser holds the latest picture back, and gives it up when a read timed out.
+                if waited >= self.read_seconds:
+                    failure = silent(self.url)
+                    break
+        except ffmpeg.ExitError:
+            failure = silent(self.url)
+        except ffmpeg.FFmpegError as error:
+            failure = explain(error, self.url)
+        finally:
+            packets.close()
+        if failure is not None:
+            # The fetcher knows better than FFmpeg can say.
+            raise (self.fetcher and self.fetcher.failure) or failure
+
+    def sender_us(self, packet: VideoPacket, received_us: int) -> int | None:
+        """When the sender took a packet's picture by its own clock; None where it says nothing credible."""
+        if self.fetcher is None:
+            return sender_us(packet, received_us)
+        told = self.fetcher.clock.sender_us(packet)
+        return told if told is not None and is_plausible(told, received_us) else None
 
     def close(self) -> None:
         self.container.close()
@@ -138,30 +174,29 @@ class _Opener:
         except (ffmpeg.FFmpegError, ValueError, RuntimeError, MemoryError) as error:
             failure = explain(error, self.url, time.monotonic() - began >= self.open_seconds)
         else:
-            return _with_video(container, self.url, fetcher)
+            return self._with_video(container, fetcher)
         # Raised here, where FFmpeg's own error, which repeats the address, is not its context.
         raise (fetcher and fetcher.failure) or failure
+
+    def _with_video(self, container: InputContainer, fetcher: Fetcher | None) -> Connection:
+        try:
+            if fetcher is not None and fetcher.failure is not None:
+                raise fetcher.failure
+            stream = video_stream(container, str(self.url))
+            for other in container.streams:
+                # What is not read here is not waited for either, nor taken for a sign of life.
+                if other.index != stream.index:
+                    other.discard = Discard.all
+        except BaseException:
+            container.close()
+            raise
+        return Connection(container, stream, self.url, self.read_seconds, fetcher)
 
     def _fetcher(self) -> Fetcher | None:
         if _way(self.url) is not _HLS:
             return None
         seconds = sorted((self.open_seconds, self.read_seconds))
         return Fetcher(self.url, self.policy, *seconds)
-
-
-def _with_video(container: InputContainer, url: Address, fetcher: Fetcher | None) -> Connection:
-    try:
-        if fetcher is not None and fetcher.failure is not None:
-            raise fetcher.failure
-        stream = video_stream(container, str(url))
-        for other in container.streams:
-            # What is not read here is not waited for either, nor taken for a sign of life.
-            if other.index != stream.index:
-                other.discard = Discard.all
-    except BaseException:
-        container.close()
-        raise
-    return Connection(container, stream, url, fetcher)
 
 
 def _way(url: Address) -> _Way | None:

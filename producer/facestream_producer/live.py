@@ -6,11 +6,10 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator
-from typing import TypeAlias, cast
+from collections.abc import Callable, Iterator
+from functools import partial
 
 from av.codec.hwaccel import HWAccel
-from av.error import ExitError, FFmpegError
 
 from facestream.address_policy import AddressPolicy
 from facestream.backoff import Backoff
@@ -22,8 +21,6 @@ from facestream_producer.camera_errors import (
     CameraNotFound,
     CameraStalled,
     CameraUnauthorized,
-    ended,
-    explain,
 )
 from facestream_producer.connecting import OPEN_SECONDS, Connection, Transport, connect
 from facestream_producer.lag import Lag
@@ -32,7 +29,6 @@ from facestream_producer.pacing import Pacer, RealTime
 from facestream_producer.packets import VideoPacket
 from facestream_producer.presentation import Presentation
 from facestream_producer.selection import LOST_SECONDS, Counts, Selection
-from facestream_producer.sender_clock import sender_us
 from facestream_producer.source import MICROSECONDS, Clock, Kind, SourceFrame, now_us
 
 FIRST_PAUSE_SECONDS = 0.5
@@ -44,7 +40,6 @@ SLOW_PAUSE_SECONDS = 30.0
 _STOP_POLL_SECONDS = 0.25
 # Of the time after which a camera counts as stalled; the rest is for noticing and saying so.
 _READ_SHARE = 0.9
-_Packets: TypeAlias = Generator[VideoPacket, None, None]
 _WITHOUT_TIMES = ("mpjpeg", "mjpeg", "h264", "hevc")
 
 
@@ -138,9 +133,14 @@ class LiveSource:
         name = connection.container.format.name
         presentation = Presentation(self._base_us(), receipt=name in _WITHOUT_TIMES)
         selection = Selection(
-            connection.stream, presentation, self._counts, self._captured_at, self._pacer, self._motion
+            connection.stream,
+            presentation,
+            self._counts,
+            partial(self._captured_at, connection),
+            self._pacer,
+            self._motion,
         )
-        packets = self._packets(connection)
+        packets = connection.packets(self._ended)
         if name.startswith("hls"):
             # A playlist's pictures come a segment at a time: they are given at their own pace.
             packets = self._at_their_pace(packets, presentation)
@@ -183,35 +183,6 @@ class LiveSource:
             self._last = (frame.pts_us, time.monotonic())
             yield frame
 
-    def _packets(self, connection: Connection) -> Iterator[VideoPacket]:
-        """What arrives; raises SourceError when nothing does any more."""
-        packets = cast(_Packets, connection.container.demux(connection.stream))
-        failure: SourceError | None = None
-        try:
-            while not self._ended():
-                asked = time.monotonic()
-                packet = next(packets, None)
-                waited = time.monotonic() - asked
-                if packet is None or not packet.size:
-                    failure = ended(self._url)
-                    break
-                yield packet
-                # FFmpeg's parser holds the latest picture back, and gives it up when a read timed out.
-                if waited >= self._read_seconds:
-                    failure = self._silent()
-                    break
-        except ExitError:
-            failure = self._silent()
-        except FFmpegError as error:
-            failure = explain(error, self._url)
-        finally:
-            packets.close()
-        if failure is not None:
-            raise connection.failure or failure
-
-    def _silent(self) -> CameraStalled:
-        return CameraStalled(f"{self._url} is connected, but sends nothing any more")
-
     def _at_their_pace(
         self, packets: Iterator[VideoPacket], presentation: Presentation
     ) -> Iterator[VideoPacket]:
@@ -228,8 +199,8 @@ class LiveSource:
         last_us, at = self._last
         return last_us + max(1, round((time.monotonic() - at) * MICROSECONDS))
 
-    def _captured_at(self, packet: VideoPacket | None, received_us: int) -> int:
-        sent_us = None if packet is None else sender_us(packet, received_us)
+    def _captured_at(self, connection: Connection, packet: VideoPacket | None, received_us: int) -> int:
+        sent_us = None if packet is None else connection.sender_us(packet, received_us)
         self.clock = "receipt" if sent_us is None else "sender"
         return received_us if sent_us is None else sent_us
 

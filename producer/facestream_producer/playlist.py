@@ -20,14 +20,17 @@ from av import error as ffmpeg
 
 from facestream.address_policy import AddressPolicy
 from facestream.errors import SourceBroken, SourceError, SourceUnreadable, UsageError
-from facestream_producer.camera_errors import Address, CameraStalled, CameraUnreachable, explain
+from facestream_producer.camera_errors import Address, CameraUnreachable, explain, silent
+from facestream_producer.playlist_times import SegmentClock, segment_times
 
 MAX_PLAYLIST_BYTES: Final = 1 << 20
 # Of each line FFmpeg makes an address of its own, as long as the playlist's.
 MAX_PLAYLIST_LINES: Final = 20_000
 MAX_SEGMENT_BYTES: Final = 32 << 20
 # Renditions of one stream; FFmpeg asks for all of them before it begins.
-MAX_PLAYLISTS: Final = 32
+MAX_PLAYLISTS: Final = 16
+# Whose segments' times are kept; those that are not read are asked for only once.
+_TIMED_PLAYLISTS: Final = 2
 # A live playlist drops what is old, so a slow reader misses some; one that names nothing else is broken.
 MAX_MISSED: Final = 8
 # The first answer for so long at least: a playlist may ask to be read again without a pause.
@@ -63,6 +66,8 @@ class Fetcher:
         self._url, self._policy = url, policy
         self._wait_seconds, self._whole_seconds = wait_seconds, whole_seconds
         self._asked_at: dict[str, float] = {}
+        self._times: dict[str, dict[str, int]] = {}
+        self.clock = SegmentClock()
         self._missed = 0
         self._answered = False
         self.failure: SourceError | None = None
@@ -92,7 +97,21 @@ class Fetcher:
                 connection.sock.do_handshake()
             connection.request("GET", _target(place), headers=_headers(place, options))
             with connection.getresponse() as response:
-                return self._body(response, playlist)
+                body = self._body(response, playlist)
+        if playlist:
+            self._note_times(address, body)
+        elif body:
+            self.clock.segment(self._time_of(address))
+        return body
+
+    def _note_times(self, address: str, playlist: bytes) -> None:
+        self._times.pop(address, None)
+        self._times[address] = segment_times(address, playlist)
+        if len(self._times) > _TIMED_PLAYLISTS:
+            del self._times[next(iter(self._times))]
+
+    def _time_of(self, segment: str) -> int | None:
+        return next((times[segment] for times in self._times.values() if segment in times), None)
 
     def _pause(self, address: str) -> None:
         since = time.monotonic() - self._asked_at.get(address, float("-inf"))
@@ -163,7 +182,7 @@ class Fetcher:
         if isinstance(error, socket.gaierror | ValueError) and not isinstance(error, ssl.SSLError):
             return SourceUnreadable(f"{self._url} refers to a place that is no address")
         if isinstance(error, TimeoutError) and self._answered:
-            return CameraStalled(f"{self._url} is connected, but sends nothing any more")
+            return silent(self._url)
         return explain(error, self._url, isinstance(error, TimeoutError))
 
 

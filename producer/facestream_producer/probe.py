@@ -10,14 +10,13 @@ from itertools import pairwise
 from statistics import fmean
 from typing import Any
 
-from av.error import ExitError, FFmpegError
+from av.error import FFmpegError
 
 from facestream.address_policy import AddressPolicy
 from facestream.errors import SourceBroken, SourceError
-from facestream_producer.camera_errors import Address, ended, explain
+from facestream_producer.camera_errors import Address
 from facestream_producer.connecting import Connection, Transport, connect
 from facestream_producer.packets import VideoPacket
-from facestream_producer.sender_clock import sender_us
 from facestream_producer.source import MICROSECONDS, Clock, now_us
 
 SECONDS = 5.0
@@ -107,21 +106,11 @@ class _Watch:
 
     def _packets(self, until: float) -> Iterator[VideoPacket]:
         """What arrives until then; an error only when nothing did before."""
-        failure: SourceError | None = None
         try:
-            for packet in self._connection.container.demux(self._connection.stream):
-                if not packet.size:
-                    failure = ended(self._connection.url)
-                    break
-                yield packet
-                if time.monotonic() >= until:
-                    break
-        except ExitError:
-            failure = SourceBroken(f"{self._connection.url} is connected, but sends nothing")
-        except FFmpegError as error:
-            failure = explain(error, self._connection.url)
-        if failure is not None and self._size is None:
-            raise self._connection.failure or failure
+            yield from self._connection.packets(lambda: time.monotonic() >= until)
+        except SourceError:
+            if self._size is None:
+                raise
 
     def _note(self, packet: VideoPacket) -> None:
         pts_us = None
@@ -130,7 +119,7 @@ class _Watch:
             self._reordered |= self._last_pts is not None and pts_us < self._last_pts
             self._last_pts = pts_us
         self._seen.append(_Seen(time.monotonic(), pts_us, packet.size, packet.is_keyframe))
-        if sender_us(packet, now_us()) is not None:
+        if self._connection.sender_us(packet, now_us()) is not None:
             self._clock = "sender"
 
     @property

@@ -22,4 +22,9 @@ def sender_us(packet: VideoPacket, received_us: int) -> int | None:
     if len(data) < 8:
         return None
     (wall_us,) = struct.unpack_from("<q", data)
-    return int(wall_us) if abs(wall_us - received_us) < _PLAUSIBLE_US and wall_us > 0 else None
+    return int(wall_us) if is_plausible(wall_us, received_us) else None
+
+
+def is_plausible(wall_us: int, received_us: int) -> bool:
+    """Whether a sender's clock can be believed that says so of what was received then."""
+    return wall_us > 0 and abs(wall_us - received_us) < _PLAUSIBLE_US

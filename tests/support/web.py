@@ -83,10 +83,12 @@ class LivePlaylist:
 
 
 def hls_files(
-    clip: Path, folder: Path, *, seconds: float = 1.0, single_mp4: bool = False
+    clip: Path, folder: Path, *, seconds: float = 1.0, single_mp4: bool = False, dated: bool = False
 ) -> dict[str, bytes]:
     """A clip cut into a playlist `/live.m3u8` and its segments, or into parts of one MP4."""
     how = {"hls_time": str(seconds), "hls_list_size": "0", "hls_segment_filename": str(folder / "s%d.ts")}
+    if dated:
+        how["hls_flags"] = "program_date_time"
     if single_mp4:
         how |= {"hls_segment_type": "fmp4", "hls_flags": "single_file"}
         how["hls_segment_filename"] = str(folder / "s.m4s")
