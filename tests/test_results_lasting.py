@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -307,6 +308,56 @@ def wait_for_role(node: Node, role: str) -> None:
     bus.wait_until(lambda: node.client.info("replication")["role"] == role, f"it is {role}")
 
 
+# All at once
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_no_result_is_lost_whatever_happens_to_its_readers(
+    broker: EmbeddedBroker, prefix: str, seed: int
+) -> None:
+    """Three readers of a group, of both kinds, are killed, end, and lose replies, in a random order."""
+    dice = random.Random(seed)
+    connection = Connection(broker.url, prefix=prefix, partitions=3)
+    studio, frames, shot = Studio(connection), set[Any](), 0
+    with bus.relayed(broker.url) as relay, ExitStack() as stack:
+
+        def hire() -> Reader:
+            kind = dice.choice([ResultReader, Awaited])
+            window = dice.choice([0, 5])
+            wishes = {"adopt_after_seconds": 0.2, "order_window": window, "order_seconds": 0.05}
+            reader = kind(relay.url, prefix=prefix, group="g", start="earliest", **wishes)
+            return cast(Reader, stack.enter_context(reader))
+
+        def work(reader: Reader) -> None:
+            frames.update(
+                item.frame for item in reader.read(dice.randint(1, 20), 0.002) if isinstance(item, Result)
+            )
+
+        readers = [hire() for _ in range(3)]
+        readers[0].connect()
+        for turn in range(150):
+            studio.shoot(dice.choice(CAMERAS), count := dice.randint(0, 6))
+            shot += count
+            one = turn % 3
+            work(readers[one])
+            relay.lose += dice.random() < 0.03
+            if dice.random() < 0.06:
+                if dice.random() < 0.5:
+                    readers[one].close()
+                readers[one] = hire()  # and who was not closed is as good as killed
+
+        def has_all() -> bool:
+            for reader in readers:
+                work(reader)
+            return len(frames) == shot
+
+        relay.lose = 0
+        bus.wait_until(has_all, "every result was given")
+        assert relay.lost > 0
+        assert shot > 300
+    connection.close()
+
+
 # Exactness
 
 
@@ -333,10 +384,13 @@ def test_missed_and_read_are_all_there_ever_were(kind: str, readers: int) -> Non
             group[turn % readers].read(taken, 0.001)
             if turn % 2:
                 plain.read(4, 0.001)
-        for reader in [*group, plain]:
-            while reader.read(100, 0.001):
-                pass
-        assert sum(reader.counts.results + reader.counts.missed for reader in group) == 91
-        assert plain.counts.results + plain.counts.missed == 91
-        assert 0 < plain.counts.missed < 91
+        for shots, kept in ((0, 1000), (3, 2)):  # to the end, and then over one that is missing
+            studio.shoot(count=shots)
+            studio.trim(kept)
+            for reader in [*group, plain]:
+                while reader.read(100, 0.001):
+                    pass
+        assert sum(reader.counts.results + reader.counts.missed for reader in group) == 94
+        assert plain.counts.results + plain.counts.missed == 94
+        assert 0 < plain.counts.missed < 94
         connection.close()
