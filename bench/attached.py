@@ -204,9 +204,7 @@ def _wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.005)
 
 
-BENCH = Bench(
-    "attached", __doc__ or "", add_options, measure, short=("--reconnects", "300", "--returns", "5")
-)
+BENCH = Bench("attached", __doc__ or "", add_options, measure, short=("--returns", "5"))
 
 if __name__ == "__main__":
     sys.exit(BENCH.main())
