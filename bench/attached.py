@@ -37,7 +37,8 @@ from facestream_bench.frames import positive
 from facestream_bench.report import Figure, Report, at_least, at_most
 from facestream_producer.live import LiveSource
 
-SCENE = "demo:seconds=4,fps=30"
+# A hundred of these leave a core idle: what one more does is to be seen, and not what too many do.
+SCENE = "demo:seconds=4,fps=10"
 SIZE = (160, 90)
 ANYWHERE = AddressPolicy(allow_loopback=True)
 # So often it is done before the first look: libraries load, pools fill.
@@ -186,7 +187,8 @@ def _one_more(clip: Path, cameras: int, seconds: float) -> list[Figure]:
         time.sleep(seconds)
         before, epochs = made.rates(names, seconds), made.ledgers(names)
         made.add([last], FPS)
-        after, took = made.rates(names, seconds), made.wait_for_all([last])
+        after = made.rates(names, seconds)
+        made.wait_for_all([last])
         changed = sum(ledger.epoch != epochs[name].epoch for name, ledger in made.ledgers(names).items())
     shares = [after[name] / before[name] for name in names]
     return [
@@ -195,7 +197,6 @@ def _one_more(clip: Path, cameras: int, seconds: float) -> list[Figure]:
         ),
         Figure("one_more_slowest", "… of the one that lost most", min(shares), "", 2, at_least(0.9)),
         Figure("one_more_epochs", "… epochs that began anew", changed, "", 0, at_most(0)),
-        Figure("one_more_missing", "… seconds until the new one sends, beyond those", took, "s", 2),
     ]
 
 

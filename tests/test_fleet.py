@@ -185,6 +185,7 @@ def test_one_producer_is_several_processes(
     add_cameras(registry, camera_server, CAMERAS)
     with started(*TWO, "--metrics-port", 0, environment=environment) as running:
         first, second = running.wait_for_children(2, "producer")
+        assert running.err.startswith("cameras registered: 4;")
         wait_until(lambda: shares(connection) == [2, 2], "each has its share")
         wait_until(lambda: min(published(connection).values()) >= 1, "every camera sends")
         # Not one was taken by a process that had to give it up again.
@@ -214,9 +215,10 @@ def test_its_processes_end_with_it(
     connection: Connection, registry: Registry, camera_server: RtspServer, environment: dict[str, str]
 ) -> None:
     """`started` fails when one of the family is left."""
-    add_cameras(registry, camera_server, ["c1"])
     with started(*TWO, environment=environment) as running:
         children = running.wait_for_children(2, "producer")
+        assert running.err.startswith("no camera is registered: facestream cameras add NAME --url-file -")
+        add_cameras(registry, camera_server, ["c1"])
         wait_until(lambda: published(connection).get("c1", 0) >= 1, "it sends")
         running.signal(signal.SIGKILL)
         wait_until(lambda: all(map(is_gone, children)), "they follow it")

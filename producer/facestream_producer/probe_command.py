@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -11,8 +12,6 @@ import typer
 from facestream.commands.cameras_options import Url, UrlEnv, UrlFile
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from facestream.address_policy import AddressPolicy
     from facestream.camera_url import CameraUrl
     from facestream_producer.probe import Probe
@@ -50,7 +49,8 @@ def probe_command(
     from facestream_producer.probe import probe
 
     # Whoever types this is on this machine already: its own services are no secret from him.
-    address = read_url(url, url_file, url_env, AddressPolicy(allow_loopback=True), ask=True)
+    anything = AddressPolicy(folders=(Path("/"),), allow_loopback=True)
+    address = read_url(url, url_file, url_env, anything, ask=True)
     assert address is not None
     if not address.is_network:
         raise UsageError("probe looks at cameras on a network: give it rtsp://, http:// or their like")

@@ -6,6 +6,7 @@ import os
 import secrets
 import socket
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from facestream.address_policy import AddressPolicy
@@ -13,6 +14,7 @@ from facestream.bus.connection import Connection
 from facestream.bus.registry import Registry
 from facestream.commands.options import require_redis
 from facestream.cores import usable_cores
+from facestream.errors import BusError
 from facestream.log import Log
 from facestream.several import run_several
 from facestream_producer.fleet import LEAVE_SECONDS, Fleet
@@ -33,6 +35,8 @@ def run_processes(
     # What is wrong with the broker is said here, once, before there are children to say it.
     Connection(url, prefix=settings.prefix, partitions=settings.partitions).close()
     parts = divided(share.max_cameras, share.processes)
+    with _registry(settings) as cameras:
+        _greet(Log("producer", form=settings.log), cameras, len(parts))
     asked = [] if attributes is None else ["--attributes", attributes]
     alike = ["producer", "--processes", "1", "--one-of", str(len(parts)), *asked]
     return run_several(
@@ -62,19 +66,37 @@ def carry_registered(
     """The registry's cameras in this process, until asked to stop."""
 
     turns().limit(max(FEWEST_AT_ONCE, len(usable_cores()) // share.one_of))
-    state_url = settings.state_redis_url or require_redis(settings)
     name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
-    with Registry(state_url, prefix=settings.prefix, policy=AddressPolicy.of(settings)) as cameras:
+    log = Log("producer", name, form=settings.log)
+    with _registry(settings) as cameras:
+        if share.one_of == 1:
+            with suppress(BusError):  # the fleet says so, and waits
+                _greet(log, cameras, 1)
         fleet = Fleet(
             connection,
             cameras,
             name,
             shape,
             metrics,
-            Log("producer", name, form=settings.log),
+            log,
             stop,
             max_cameras=share.max_cameras,
             depth=settings.depth,
             beside=share.one_of - 1,
         )
         fleet.run()
+
+
+def _registry(settings: Settings) -> Registry:
+    url = settings.state_redis_url or require_redis(settings)
+    return Registry(url, prefix=settings.prefix, policy=AddressPolicy.of(settings))
+
+
+def _greet(log: Log, cameras: Registry, processes: int) -> None:
+    """Say what there is to do; without a camera nothing else would be said, ever."""
+    count = len(cameras.list())
+    if count:
+        text = f"cameras registered: {count}; shared by all producers, here by processes: {processes}"
+    else:
+        text = "no camera is registered: facestream cameras add NAME --url-file - adds one, at any time"
+    log(text, event="started", cameras=count, processes=processes)
