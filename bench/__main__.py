@@ -34,6 +34,7 @@ from bench import (
     startup,
     tracks,
     worker,
+    workers,
 )
 from bench.bench import OUT, ROOT, Bench, one_line_on_error, open_console
 from facestream.errors import UsageError
@@ -47,6 +48,7 @@ BENCHES: dict[str, Bench] = {
         growth.BENCH,
         live.LATENCY,
         live.CARRIED,
+        workers.BENCH,
         memory.BENCH,
         startup.BENCH,
         bus.BENCH,

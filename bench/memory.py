@@ -2,6 +2,7 @@
 
     python -m bench.memory
     python -m bench.memory --source demo:seconds=60 --attributes gender
+    python -m bench.memory --times 21 --max-side 160          100,000 frames, in minutes
 
 The capture loop runs here; the workers are the real command, one for each of --attributes, and the broker
 is the embedded one. Memory is read several times a second, from when all workers are there. Beside what
@@ -33,11 +34,10 @@ from facestream.commands.options import parse_attributes
 from facestream.errors import FacestreamError
 from facestream.settings import Settings
 from facestream.supervisor import Supervisor
-from facestream_bench.frames import FirstFrames, positive, shown_source
+from facestream_bench.frames import Again, FirstFrames, positive, shown_source
 from facestream_bench.report import Figure, Grid, Report, at_most, below
 from facestream_producer.capture import Capture, Shape
 from facestream_producer.hooks import Hooks
-from facestream_producer.opening import open_source
 from facestream_producer.session import LOSSLESS_DEPTH
 
 CAMERA = "bench"
@@ -89,6 +89,9 @@ class _Sizes(Hooks):
 def add_options(parser: argparse.ArgumentParser) -> None:
     source = shared_clip(LONG_CLIP, "demo:seconds=30")
     parser.add_argument("--source", default=source, help="a file or demo:; the longer the better")
+    parser.add_argument(
+        "--times", type=positive, default=1, help="play it so often: 21 times the long clip is 100,000 frames"
+    )
     parser.add_argument("--frames", type=positive, default=1_000_000, help="frames of it, at most")
     parser.add_argument("--max-side", type=positive, default=640, help="longer side of a frame, in pixels")
     parser.add_argument("--depth", type=positive, default=LOSSLESS_DEPTH, help="frames unread, at most")
@@ -177,7 +180,7 @@ def _capture(url: str, options: argparse.Namespace, sizes: _Sizes, stop: threadi
     """The producer's own loop, over the source or its beginning; how many frames were published."""
     settings = Settings()
     connection = Connection(url, prefix=settings.prefix)
-    source = FirstFrames(open_source(options.source), options.frames)
+    source = FirstFrames(Again(options.source, options.times), options.frames)
     try:
         epoch = Epoch.begin(connection, CAMERA, live=False, depth=options.depth)
         assert isinstance(epoch, Epoch)

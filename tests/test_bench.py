@@ -99,6 +99,15 @@ def test_growth(tmp_path: Path) -> None:
     assert all(row["all"] > 0 for row in report["faces_ms"] + report["size_ms"])
 
 
+def test_several_workers(tmp_path: Path) -> None:
+    report = run_bench(
+        "workers", tmp_path / "n.json", "--source", "demo:seconds=1", "--frames", "8", "--repeat", "1"
+    )
+    assert report["rounds"] == {"1": 1, "2": 1}
+    assert [row["workers"] for row in report["workers"]] == [1, 2]
+    assert all(row["frames/s"] > 0 for row in report["workers"])
+
+
 def test_labels_of_the_demo_scene_are_counted_against_its_truth(tmp_path: Path) -> None:
     from bench.labels import count_labels, truth_of
     from facestream_producer.demo import parse_demo

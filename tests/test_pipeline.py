@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -106,6 +107,22 @@ def test_bad_frames_harm_no_good_one_of_their_batch(pipeline: Pipeline) -> None:
     assert sorted(result["camera"] for result in results) == ["good-0", "good-17", "good-5"]
     assert {len(result["faces"]) for result in results} == {1}
     assert len(rejects_of(settled.outcomes)) == len(BAD)
+
+
+def test_several_decoders_give_what_one_gives(store: WeightsStore, pipeline: Pipeline) -> None:
+    """As for a GPU: in the order of the deliveries, and a broken picture harms no other."""
+    several = Pipeline(Analyser(("gender", "age"), weights=store), "tester", MAX_ATTEMPTS, decoders=3)
+    images = [portrait(name) for name in ("astronaut.png", "luispedro.jpg", "grace_hopper.jpg")]
+    batch = [delivery_of(image, seq=number) for number, image in enumerate(images * 2)]
+    broken = replace(batch[2], image=batch[2].image[:200], image_bytes=200)
+    batch[2:3] = [broken]
+
+    one, more = pipeline.settle(batch).outcomes, several.settle(batch).outcomes
+
+    assert [each.reason for each in more] == [each.reason for each in one]
+    assert [each["seq"] for each in results_of(more)] == [0, 1, 3, 4, 5]
+    for mine, theirs in zip(results_of(more), results_of(one), strict=True):
+        assert mine["faces"] == theirs["faces"]
 
 
 def test_a_frame_that_was_tried_too_often_is_poison(pipeline: Pipeline) -> None:

@@ -75,7 +75,7 @@ def client_only(installed: Installed, tmp_path_factory: pytest.TempPathFactory) 
     python = home / "venv" / "bin" / "python"
     pip("--python", python, "install", "--no-deps", "--no-index", installed.wheel)
     [site] = (home / "venv" / "lib").glob("python*/site-packages")
-    for name in CLIENT_NEEDS:
+    for name in (*CLIENT_NEEDS, "hiredis"):  # which `redis[hiredis]` brings
         for top in {file.parts[0] for file in distribution(name).files or []}:
             (site / top).symlink_to(Path(str(distribution(name).locate_file(top))))
     return Installed(installed.wheel, python.parent, home)

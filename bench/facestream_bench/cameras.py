@@ -68,11 +68,11 @@ def _step(prepared: Stage, frames: Sequence[Frame], fps: float, seconds: float, 
     cameras = Cameras(prepared.connection, frames, [f"bench-{count}-{i}" for i in range(count)], fps)
     cameras.start()
     watch(prepared.connection, WARM_SECONDS)
-    worker, broker = _cpu_seconds(prepared.worker_pid), prepared.server.cpu_seconds()
+    worker, broker = cpu_seconds(prepared.worker_pid), prepared.server.cpu_seconds()
     published, late = cameras.published, cameras.late
     ages_ms = [each.age * 1000 for each in watch(prepared.connection, seconds)]
     published, late = cameras.published - published, cameras.late - late
-    worker, broker = _cpu_seconds(prepared.worker_pid) - worker, prepared.server.cpu_seconds() - broker
+    worker, broker = cpu_seconds(prepared.worker_pid) - worker, prepared.server.cpu_seconds() - broker
     cameras.stop()
     watch(prepared.connection, 1.0)
     dropped = max(0.0, 1 - len(ages_ms) / max(1, published))
@@ -106,7 +106,7 @@ def _table(steps: Sequence[Step]) -> Grid:
     return Grid("steps", "Every number tried", (*columns, "sustained"), rows, 1)
 
 
-def _cpu_seconds(pid: int) -> float:
+def cpu_seconds(pid: int) -> float:
     """Processor time of a process so far, user and system; 0 where the system does not tell."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

@@ -93,6 +93,34 @@ class FirstFrames:
         self._source.close()
 
 
+class Again:
+    """A source that is opened anew each time it ends, so many times; it takes as much memory as once."""
+
+    def __init__(self, source: str, times: int) -> None:
+        self._path, self._left = source, times - 1
+        self._source = opened = open_source(source)
+        self.name, self.live, self.fps = opened.name, opened.live, opened.fps
+        self.kind: Kind = opened.kind
+        self.clock: Clock = opened.clock
+        self.length = opened.length * times if opened.length is not None else None
+        self.corrupt = 0
+
+    def frames(self) -> Iterator[SourceFrame]:
+        while True:
+            yield from self._source.frames()
+            if not self._left:
+                return
+            self._left -= 1
+            self._source.close()
+            self._source = open_source(self._path)
+
+    def fingerprint(self) -> str:
+        return f"{self._source.fingerprint()}-again"
+
+    def close(self) -> None:
+        self._source.close()
+
+
 def shown_source(source: str) -> str:
     """A source as reports name it: a file without its folder."""
     return source if source.startswith(DEMO) else Path(source).name

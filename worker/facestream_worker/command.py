@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from facestream.settings import Settings
     from facestream_models import Analyser
 
+# Threads that decode for a GPU, which one core's decoding would leave idle.
+MOST_DECODERS = 8
+
 HELP = """Take frames from the broker, find and describe the faces, publish one result a frame.
 
 Start as many as there are cores, here or on other machines; each uses one core. They need no
@@ -75,6 +78,7 @@ def _run_one(
     from facestream.bus.connection import Connection
     from facestream.bus.taker import Retention, Taker
     from facestream.commands.options import require_redis
+    from facestream.cores import usable_cores
     from facestream.log import Log
     from facestream.metrics import serve_metrics
     from facestream.signals import end_with_owner, stop_on_signals
@@ -110,7 +114,8 @@ def _run_one(
         if follow_stdin:
             hooks.append(SignOfLife(sys.stdout))
         taker = Taker(connection, name, Retention(settings.results_keep_seconds, settings.results_bytes))
-        pipeline = Pipeline(analyser, name, settings.max_attempts)
+        decoders = min(MOST_DECODERS, len(usable_cores())) if analyser.engine == "cuda" else 1
+        pipeline = Pipeline(analyser, name, settings.max_attempts, decoders=decoders)
         leave_after(taker, stop, settings.grace_seconds)
         run(taker, pipeline, hooks, stop, batch_size=settings.batch)
         connection.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple, cast
@@ -56,10 +57,15 @@ class Settled:
 
 
 class Pipeline:
-    """Analyses batches of deliveries. A frame that cannot be analysed is refused; the others go on."""
+    """Analyses batches of deliveries. A frame that cannot be analysed is refused; the others go on.
 
-    def __init__(self, analyser: Analyser, worker: str, max_attempts: int) -> None:
+    decoders: threads that decode pictures. A worker of one core has one, which is its own; where a GPU
+    computes, one core's decoding would leave it idle.
+    """
+
+    def __init__(self, analyser: Analyser, worker: str, max_attempts: int, *, decoders: int = 1) -> None:
         self._analyser, self._worker, self._max_attempts = analyser, worker, max_attempts
+        self._decoders = ThreadPoolExecutor(decoders, "decode") if decoders > 1 else None
         self._models = dict(analyser.models)
 
     def settle(self, batch: Sequence[Delivery]) -> Settled:
@@ -76,13 +82,18 @@ class Pipeline:
     def _settle_part(self, part: Sequence[Accepted], settled: Settled) -> None:
         stages, frames = Stages(), []
         with stages.measure("decode"):
-            for delivery, header in part:
-                with self._refusing(delivery, settled):
-                    frames.append(Frame(delivery, header, decode_pixels(header, delivery)))
+            for accepted, decoded in zip(part, self._decoded(part), strict=True):
+                if isinstance(decoded, FrameRefused):
+                    settled.outcomes.append(self._refuse(accepted.delivery, decoded))
+                else:
+                    frames.append(decoded)
         if frames:
             self._analyse(frames, stages, settled)
         for stage, seconds in stages.items():
             settled.stages[stage] = settled.stages.get(stage, 0.0) + seconds
+
+    def _decoded(self, part: Sequence[Accepted]) -> Iterable[Frame | FrameRefused]:
+        return self._decoders.map(_decode, part) if self._decoders else map(_decode, part)
 
     def _analyse(self, frames: list[Frame], stages: Stages, settled: Settled) -> None:
         try:
@@ -150,6 +161,13 @@ class Pipeline:
         except FrameRefused:
             pass  # the header is what is wrong with it
         return Outcome(delivery, pack_reject(reject), reason=refusal.reason)
+
+
+def _decode(accepted: Accepted) -> Frame | FrameRefused:
+    try:
+        return Frame(*accepted, decode_pixels(accepted.header, accepted.delivery))
+    except FrameRefused as refusal:
+        return refusal
 
 
 def in_parts(accepted: Iterable[Accepted], pixels_at_once: int) -> Iterator[list[Accepted]]:
