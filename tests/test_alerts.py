@@ -235,8 +235,17 @@ CASES = [
 ]
 
 
+STARTED = 'process_start_time_seconds{instance="w:9100",job="facestream-worker"}'
 SINK = 'instance="s:9100",job="facestream-other"'
 CASES += [
+    Case(
+        "FacestreamProcessCrashLoop",
+        {STARTED: "1x10 2+1x20"},
+        16,
+        {"instance": "w:9100", "job": "facestream-worker"},
+        "facestream-worker w:9100 began anew 6 times in 10 minutes",
+    ),
+    Case("FacestreamProcessCrashLoop", {STARTED: "1x10 2x5 3x15"}, 18),
     Case(
         "FacestreamSinkBehind",
         {f"facestream_sink_lag_seconds{{{SINK}}}": "400x30"},
