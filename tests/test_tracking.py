@@ -26,13 +26,13 @@ from facestream.contract import (
     unpack_audience,
     unpack_track,
 )
-from facestream.errors import BusRefused
+from facestream.errors import BusFull, BusRefused
 from facestream_tracker.camera import Camera
 from facestream_tracker.hooks import Hooks
 from facestream_tracker.lines import RegisteredLines
 from facestream_tracker.loop import Loop, Wish
 from facestream_tracker.partition import Partition
-from support.bus import entries_of, relayed, wait_until
+from support.bus import entries_of, relayed, running_server, wait_until
 from support.cluster import start_cluster
 from support.people import face, result
 from support.processes import Command, metrics_at, port_of, started
@@ -103,12 +103,14 @@ class Seen(Hooks):
 
 
 @contextmanager
-def tracking(url: str, prefix: str, name: str = "a", wish: Wish | None = None) -> Iterator[Seen]:
-    """A tracker's loop in a thread."""
+def tracking(
+    url: str, prefix: str, name: str = "a", wish: Wish | None = None, *, kept_at: str = ""
+) -> Iterator[Seen]:
+    """A tracker's loop in a thread; kept_at: the state broker, where it is another."""
     stop, seen = threading.Event(), Seen()
     connection = Observer(url, prefix=prefix)
-    state = TrackerState(url, connection.keys, name)
-    lines = RegisteredLines(lambda: Registry(url, prefix=prefix))
+    state = TrackerState(kept_at or url, connection.keys, name)
+    lines = RegisteredLines(lambda: Registry(kept_at or url, prefix=prefix))
     loop = Loop(connection, state, lines, wish or Wish(), [seen])
     thread = threading.Thread(target=loop.run, args=(stop,))
     thread.start()
@@ -282,6 +284,23 @@ def test_a_line_to_the_broker_that_breaks_changes_nothing(
         wait_until(lambda: relay.lost > 6, "replies were lost")
     assert seen.events.count("began 1") > 1
     assert published(connection) == undisturbed(results)
+
+
+def test_while_both_brokers_are_full(prefix: str) -> None:
+    """What is counted is published and kept all the same: it takes little, and frees what is old."""
+    results = crowd(100)
+    with running_server() as frames, running_server() as kept:
+        connection, state = Connection(frames, prefix=prefix), Connection(kept, prefix=prefix)
+        last = publish(connection, results)
+        for full in (connection, state):
+            full.read("CONFIG", "SET", "maxmemory", 1)
+            with pytest.raises(BusFull):
+                full.read("SET", f"{prefix}:more", "x")
+        with tracking(frames, prefix, kept_at=kept):
+            wait_until(lambda: position(state) == last, "all results are taken")
+        assert published(connection) == undisturbed(results)
+        connection.close()
+        state.close()
 
 
 def test_an_emptied_broker_is_read_from_its_beginning(
