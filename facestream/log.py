@@ -7,7 +7,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Final, Literal, Protocol, TextIO
 
@@ -80,6 +80,19 @@ class Log:
     def _write(self, line: str) -> None:
         with self._lock:
             print(line, file=self._stream or sys.stderr, flush=True)
+
+
+def hear(logger: str, say: Callable[[str], object]) -> None:
+    """What is logged by this logger goes where everything else is said, and nowhere else."""
+    import logging
+
+    class Heard(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            say(record.getMessage())
+
+    found = logging.getLogger(logger)
+    found.handlers = [Heard()]
+    found.propagate = False
 
 
 class Seldom:

@@ -59,18 +59,20 @@ def results(
     as_json: Annotated[bool, typer.Option("--json", help="JSON Lines, also on a terminal.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="CSV: one row a face, none without faces.")] = False,
 ) -> None:
-    import logging
     import sys
+    from functools import partial
 
     from facestream.commands.options import require_redis
     from facestream.commands.results_format import choose_format, parse_since
+    from facestream.log import OWN, Log, hear
     from facestream.results.reader import ResultReader
     from facestream.settings import load_settings
     from facestream.signals import stop_on_signals
 
     shown_as = choose_format(as_table=as_table, as_json=as_json, as_csv=as_csv)
     settings = load_settings(redis=redis)
-    logging.basicConfig(format="facestream: %(message)s")  # of what is missed, and of a broker that went away
+    # Of what is missed, and of a broker that went away.
+    hear("facestream.results", partial(Log("results", form=settings.log, lead=OWN), level="warning"))
     start = parse_since(since or ("0s" if follow else "10m"))
     with (
         stop_on_signals() as stop,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import re
 import socket
 from collections.abc import Callable, Sequence
@@ -16,7 +15,7 @@ from prometheus_client import CollectorRegistry
 
 from facestream.commands.options import require_redis
 from facestream.errors import UsageError
-from facestream.log import Log
+from facestream.log import Log, hear
 from facestream.metrics import serve_metrics
 from facestream.names import check_camera_name
 from facestream.results.reader import ResultReader
@@ -61,7 +60,7 @@ def carry(common: Common, kind: str, destination: str, make_sink: MakeSink) -> i
         hooks = Several(notices, PrometheusHooks(registry), Readiness(health))
         if common.metrics_port is not None:
             serve_metrics(registry, common.metrics_port, settings.metrics_host, health=health)
-        _hear_the_reader(say)
+        hear("facestream.results", say)
         reader = _reader(settings, group, cameras, start)
         parking = Parking(common.parked or user_state_path("facestream") / f"parked-{group}.jsonl")
         say(f"sink to {sink.shown}: group {group}, of {', '.join(cameras) or 'all cameras'}")
@@ -107,20 +106,3 @@ def _own_name() -> str:
 
 def absolute(path: Path) -> str:
     return str(path.absolute())
-
-
-class _Said(logging.Handler):
-    def __init__(self, say: Callable[[str], None]) -> None:
-        super().__init__()
-        self._say = say
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self._say(record.getMessage())
-
-
-def _hear_the_reader(say: Callable[[str], None]) -> None:
-    """What the reader of results logs goes where everything else is said."""
-    handler = _Said(say)
-    log = logging.getLogger("facestream.results")
-    log.addHandler(handler)
-    log.propagate = False
