@@ -20,7 +20,8 @@ from facestream.bus.registry import Registry
 from facestream.camera_url import CameraUrl
 from facestream.cameras import CameraSettings
 from facestream.commands.ps import list_producers
-from facestream_producer.registered import divided
+from facestream.cores import usable_cores
+from facestream_producer.registered import divided, usual_processes
 from support.bus import is_gone, wait_until
 from support.clips import make_clip
 from support.processes import assert_no_traceback, facestream, started
@@ -233,6 +234,8 @@ def test_the_most_cameras_are_divided(
         wait_until(lambda: shares(connection) == [1, 2], "three are held")
     assert divided(100, 3) == [34, 33, 33]
     assert divided(2, 4) == [1, 1]
+    assert usual_processes(8) == 1
+    assert usual_processes(10_000) == len(usable_cores())
 
 
 @pytest.mark.parametrize(

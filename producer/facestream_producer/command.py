@@ -52,7 +52,8 @@ def producer(
     processes: Annotated[
         int | None,
         typer.Option(
-            help="Share the registry's cameras among so many processes; one a core unless given.",
+            help="Share the registry's cameras among so many processes; unless given, one a core, and no more"
+            " than one for every eight cameras.",
             min=1,
             max=256,
         ),
@@ -88,10 +89,9 @@ def producer(
     follow_stdin: FollowStdin = False,
 ) -> int:
     from facestream.commands.options import parse_attributes
-    from facestream.cores import usable_cores
     from facestream.settings import load_settings
     from facestream_producer.capture import Shape
-    from facestream_producer.registered import run_processes
+    from facestream_producer.registered import run_processes, usual_processes
 
     settings = load_settings(redis=redis, max_side=max_side, metrics_host=metrics_host)
     if (loop or fps) and not realtime:
@@ -99,7 +99,7 @@ def producer(
     if sources and processes:
         raise UsageError("--processes shares the registry's cameras: leave it out, or leave out the sources")
     roles = None if attributes is None else parse_attributes(attributes)
-    share = Share(max_cameras, processes or len(usable_cores()), one_of)
+    share = Share(max_cameras, processes or usual_processes(max_cameras), one_of)
     if not sources and share.processes > 1:
         return run_processes(settings, share, attributes, metrics_port, follow_stdin=follow_stdin)
     shape = Shape(settings.max_side, settings.jpeg_quality, settings.max_age_ms, roles)

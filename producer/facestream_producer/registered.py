@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from facestream_producer.command import Share
     from facestream_producer.hooks import Hooks
 
+CAMERAS_A_PROCESS = 8
+
 
 def run_processes(
     settings: Settings, share: Share, attributes: str | None, metrics_port: int | None, *, follow_stdin: bool
@@ -47,6 +49,11 @@ def run_processes(
         grace_seconds=LEAVE_SECONDS + 2,
         follow_stdin=follow_stdin,
     )
+
+
+def usual_processes(max_cameras: int) -> int:
+    """One a core, but none that would have hardly a camera: each takes its memory without any."""
+    return min(len(usable_cores()), -(-max_cameras // CAMERAS_A_PROCESS))
 
 
 def divided(cameras: int, processes: int) -> list[int]:
