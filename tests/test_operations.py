@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import threading
 from collections.abc import Callable
 
@@ -13,7 +14,9 @@ from facestream.bus.connection import Connection
 from facestream.bus.ledger import read_ledger, settle
 from facestream.bus.taker import Taker
 from facestream.commands.app import build_app, run
-from support.bus import begin, publish, reject_of, result_of
+from facestream.contract import DropReason
+from support.bus import begin, publish, reject_of, result_of, wait_until
+from support.processes import assert_no_traceback, started
 
 Facestream = Callable[..., tuple[int, str, str]]
 
@@ -50,6 +53,27 @@ def test_rejects_are_shown_with_their_reason(connection: Connection, facestream:
     assert len(out.splitlines()) == 1
     assert "hall  decode_error" in out
     assert facestream("rejects", "--last", "1", "--json")[1].count("\n") == 1
+
+
+def test_rejects_are_followed_as_they_come(
+    connection: Connection, broker: EmbeddedBroker, prefix: str
+) -> None:
+    epoch, taker = begin(connection, "gate"), Taker(connection, "w")
+
+    def refuse(reason: DropReason) -> None:
+        publish(epoch)
+        taker.commit([reject_of(delivery, reason) for delivery in taker.take(8, 1.0)])
+
+    refuse(DropReason.DECODE_ERROR)
+    where = {"FACESTREAM_REDIS": broker.url, "FACESTREAM_PREFIX": prefix}
+    with started("rejects", "--follow", "--json", environment=where) as running:
+        wait_until(lambda: running.out.count("\n") == 1, "what was there before is shown")
+        refuse(DropReason.MODEL_ERROR)
+        wait_until(lambda: running.out.count("\n") == 2, "what comes is shown")
+        running.signal(signal.SIGINT)
+        ended = running.end()
+    assert_no_traceback(ended)
+    assert [json.loads(line)["reason"] for line in ended.out.splitlines()] == ["decode_error", "model_error"]
 
 
 def test_drain_waits_for_the_last_frame(connection: Connection, facestream: Facestream) -> None:
