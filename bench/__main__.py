@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench import (
+    adoption,
     attached,
     broker,
     bus,
@@ -54,6 +55,7 @@ BENCHES: dict[str, Bench] = {
         bus.BENCH,
         broker.BENCH,
         idle.BENCH,
+        adoption.BENCH,
         scaling.BENCH,
         capture.BENCH,
         cameras.BENCH,

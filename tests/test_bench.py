@@ -227,6 +227,12 @@ def test_idle(tmp_path: Path) -> None:
     assert 0 < report["arrival_p50_ms"] <= report["arrival_max_ms"]
 
 
+def test_adoption(tmp_path: Path) -> None:
+    report = run_bench("adoption", tmp_path / "a.json", "--down", "0.1", "--deaths", "2")
+    assert report["deaths_seen"] >= 1
+    assert report["adopted_max_s"] > 2  # before that nobody is dead
+
+
 def test_scaling(tmp_path: Path) -> None:
     report = run_bench(
         "scaling",
