@@ -131,8 +131,24 @@ def test_a_password_goes_with_what_the_playlist_names(segments: dict[str, bytes]
         where = serving.url.removeprefix("http://") + "/live.m3u8"
         with closing(connect(url(f"http://viewer:p%40ss@{where}"))) as camera:
             assert next(camera.container.decode(camera.stream)).width == 160
+        whole = LivePlaylist(segments, window=99)().replace(b"\ns", f"\n{serving.url}/s".encode())
+        serving.files = segments | {"/live.m3u8": whole + b"#EXT-X-ENDLIST\n"}
+        with closing(connect(url(f"http://viewer:p%40ss@{where}"))) as camera:
+            assert next(camera.container.decode(camera.stream)).width == 160
         assert isinstance(refusal(url(f"http://viewer:wrong@{where}")), CameraUnauthorized)
         assert isinstance(refusal(url(f"http://viewer:p%40ss@{where}".replace("live", "no"))), CameraNotFound)
+
+
+def test_a_password_goes_to_no_other_host(segments: dict[str, bytes]) -> None:
+    other = WebCamera(files=segments)
+    with web_camera(other) as elsewhere, web_camera(WebCamera()) as serving:
+        whole = LivePlaylist(segments, window=99)().replace(b"\ns", f"\n{elsewhere.url}/s".encode())
+        serving.files = {"/live.m3u8": whole + b"#EXT-X-ENDLIST\n"}
+        where = serving.url.removeprefix("http://") + "/live.m3u8"
+        with closing(connect(url(f"http://viewer:secret@{where}"))) as camera:
+            assert next(camera.container.decode(camera.stream)).width == 160
+    assert other.asked
+    assert set(other.doors) == {None}
 
 
 def test_a_playlist_of_fragmented_mp4_by_byte_ranges(tmp_path: Path) -> None:

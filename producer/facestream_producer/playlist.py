@@ -95,7 +95,7 @@ class Fetcher:
         with closing(connection), _at_most(self._whole_seconds, connection.sock):
             if isinstance(connection.sock, ssl.SSLSocket):
                 connection.sock.do_handshake()
-            connection.request("GET", _target(place), headers=_headers(place, options))
+            connection.request("GET", _target(place), headers=self._headers(place, options))
             with connection.getresponse() as response:
                 body = self._body(response, playlist)
         if playlist:
@@ -150,6 +150,19 @@ class Fetcher:
         if self._policy.camera_ca is None:
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         return context.wrap_socket(plain, server_hostname=host, do_handshake_on_connect=False)
+
+    def _headers(self, place: SplitResult, options: dict[str, str]) -> dict[str, str]:
+        """The camera's password goes to the camera alone; ranges are a playlist's wish."""
+        headers = {"User-Agent": "facestream", "Accept": "*/*", "Connection": "close"}
+        own = urlsplit(self._url.reveal())
+        door = own if place.username is None and _server(place) == _server(own) else place
+        if door.username is not None:
+            userinfo = f"{unquote(door.username)}:{unquote(door.password or '')}"
+            headers["Authorization"] = "Basic " + base64.b64encode(userinfo.encode()).decode()
+        first, end = int(options.get("offset", 0)), int(options.get("end_offset", 0))
+        if first or end:
+            headers["Range"] = f"bytes={first}-{end - 1 if end else ''}"
+        return headers
 
     def _body(self, response: http.client.HTTPResponse, playlist: bool) -> bytes:
         if response.status not in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
@@ -216,13 +229,5 @@ def _target(place: SplitResult) -> str:
     return quote(target, safe=string.punctuation)
 
 
-def _headers(place: SplitResult, options: dict[str, str]) -> dict[str, str]:
-    """A password goes only where the address itself names it; ranges are what a playlist asks for."""
-    headers = {"User-Agent": "facestream", "Accept": "*/*", "Connection": "close"}
-    if place.username is not None:
-        door = f"{unquote(place.username)}:{unquote(place.password or '')}"
-        headers["Authorization"] = "Basic " + base64.b64encode(door.encode()).decode()
-    first, end = int(options.get("offset", 0)), int(options.get("end_offset", 0))
-    if first or end:
-        headers["Range"] = f"bytes={first}-{end - 1 if end else ''}"
-    return headers
+def _server(place: SplitResult) -> tuple[str, str | None, int]:
+    return place.scheme, place.hostname, place.port or _PORTS[place.scheme]

@@ -26,8 +26,8 @@ FPS = 25
 class WebCamera:
     """Serves `files` by path, and at /mjpeg numbered pictures at `FPS` a second without end.
 
-    password: asked for everywhere, the user being `viewer`. asked: paths, in order. endless: what is sent
-    over and over at /endless.ts. silent: a path at which nothing is answered.
+    password: asked for everywhere, the user being `viewer`. asked, doors: paths and passwords, in order.
+    endless: what is sent over and over at /endless.ts. silent: a path at which nothing is answered.
     """
 
     files: Mapping[str, bytes | Callable[[], bytes]] = field(default_factory=dict)
@@ -36,6 +36,7 @@ class WebCamera:
     endless: bytes = b""
     silent: str | None = None
     asked: list[str] = field(default_factory=list)
+    doors: list[str | None] = field(default_factory=list)
     url: str = ""
     stop: threading.Event = field(default_factory=threading.Event)
 
@@ -109,6 +110,7 @@ def _handler(camera: WebCamera) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             camera.asked.append(self.path)
+            camera.doors.append(self.headers.get("Authorization"))
             if camera.password is not None and not self._let_in(camera.password):
                 self.send_response(401)
                 self.send_header("WWW-Authenticate", 'Basic realm="camera"')
