@@ -92,6 +92,18 @@ def test_another_epoch_closes_all() -> None:
     assert [track["epoch"] for track in people(first + second)] == [1, 2]
 
 
+def test_an_epoch_from_the_future_does_not_blind_a_camera_for_ever() -> None:
+    """A forged result, or a clock that was set right: the real epoch goes on when the other is silent."""
+    camera = Camera("lobby")
+    camera.take(result(0, [], epoch=2**53), 1_000)
+    for n in range(300):
+        camera.take(result(n, [face(300, 200)]), 1_000 + 100 * n)
+    camera.finish()
+    [track] = [track for track in camera.said.tracks if track["event"] == "closed"]
+    assert track["observations"] == 200
+    assert camera.sums["ignored"] == 100
+
+
 # Who is nobody
 
 

@@ -43,8 +43,8 @@ class Said:
 class Camera:
     """Takes a camera's results and says what became of it. Pure: the same results give the same, always.
 
-    now_us: capture time of the newest frame. heard_ms: when the broker had the newest result. sums: what
-    `metrics.py` shows, of people and lines over all final minutes.
+    now_us: capture time of the newest frame. heard_ms: when the broker had the newest result, and epoch_ms
+    the newest of this epoch. sums: what `metrics.py` shows, of people and lines over all final minutes.
     """
 
     name: str
@@ -54,6 +54,7 @@ class Camera:
     now_us: int = 0
     heard_ms: int = 0
     is_file: bool = False
+    epoch_ms: int = 0
     order: Order = field(default_factory=Order)
     tracker: Tracker = field(default_factory=Tracker)
     audience: Audience = field(init=False)
@@ -67,11 +68,13 @@ class Camera:
         """A result, in whatever order; one that was taken before changes nothing."""
         self.heard_ms, self.is_file = max(self.heard_ms, heard_ms), result["clock"] == "file"
         epoch = result["epoch"]
-        if epoch < self.epoch:
+        if epoch < self.epoch and heard_ms - self.epoch_ms < SILENT_MS:
             self.sums["ignored"] += 1
             return
-        if epoch > self.epoch:
+        if epoch != self.epoch:
+            # An older one goes on when the newer is silent: of a broker whose clock was wrong, or a forgery.
             self._begin(epoch)
+        self.epoch_ms = heard_ms
         frame = observe(result)
         ready, is_late = self.order.add(frame)
         if is_late:
@@ -190,7 +193,7 @@ class Camera:
         """All of it as it is, but for what there is to publish and the settings."""
         packed: bytes = msgpack.packb(
             [
-                *(SNAPSHOT_VERSION, self.epoch, self.now_us, self.heard_ms, self.is_file),
+                *(SNAPSHOT_VERSION, self.epoch, self.now_us, self.heard_ms, self.is_file, self.epoch_ms),
                 *(self.order.pack(), self.tracker.pack(), self.audience.pack(), dict(self.sums)),
             ]
         )
