@@ -118,6 +118,9 @@ class _Handler(WSGIRequestHandler):
 class _Server(ThreadingWSGIServer):
     """Answers a few at a time; who comes on top of them is sent away."""
 
+    # Longer than the usual 5: who is not even looked at tries again after a second, then two, then four.
+    request_queue_size = 4 * ASKED_AT_ONCE
+
     def __init__(self, *arguments: Any) -> None:
         self._free = threading.BoundedSemaphore(ASKED_AT_ONCE)
         super().__init__(*arguments)

@@ -19,6 +19,8 @@ import redis
 import typer.main
 import yaml
 from prometheus_client import CollectorRegistry
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 from typer.core import TyperGroup
 
 from facestream.broker import server_binary
@@ -179,7 +181,7 @@ def test_a_broker_starts_with_its_configuration(name: str, appends: str, tmp_pat
     process = subprocess.Popen([server_binary(), written, *here, *closed], stdout=subprocess.DEVNULL)
     try:
         wait_until(path.exists, "it listens")
-        nobody = redis.Redis(unix_socket_path=str(path))
+        nobody = redis.Redis(unix_socket_path=str(path), retry=Retry(NoBackoff(), 0))
         with nobody, pytest.raises(redis.exceptions.AuthenticationError):
             nobody.ping()
         with redis.Redis(unix_socket_path=str(path), username="someone", password="secret") as client:

@@ -70,7 +70,7 @@ def test_a_producer_says_each_state_of_a_camera_once(
             registry.pause("door")
             wait_until(lambda: '"paused"' in running.err, "it is paused")
             running.signal(signal.SIGTERM)
-            said = lines_of(running.end().err)
+            said = [each for each in lines_of(running.end().err) if each["event"] == "state"]
     assert [(each["event"], each["camera"], each["state"]) for each in said] == [
         ("state", "door", "live"),
         ("state", "door", "paused"),
