@@ -28,7 +28,7 @@ from facestream.errors import FacestreamError
 from facestream_bench.frames import DEMO, positive, shown_source
 from facestream_bench.report import Figure, Grid, Report, below
 
-GOAL_SECONDS = 3
+GOAL_SECONDS = 2
 PARTS_REPEAT = 3
 
 WORKER_IMPORTS = (
