@@ -17,7 +17,9 @@ from facestream.bus.publisher import Epoch, Rewind
 from facestream.bus.tail import tail_results
 from facestream.bus.taker import Delivery, Outcome, Taker
 from facestream.contract import FrameHeader, describe_result, pack_result
-from facestream.errors import BusFull, BusUnavailable
+from facestream.errors import BusFull, BusUnavailable, UsageError
+from facestream_bench.broker import Plan
+from facestream_bench.broker import measure as measure_broker
 from support.cluster import Cluster, Node, start_cluster
 
 PATIENCE_SECONDS = 40.0
@@ -104,6 +106,11 @@ def wait_until_drained(connection: Connection) -> Ledger:
             return whole
         assert time.monotonic() < deadline, f"not drained: {whole}"
         time.sleep(0.05)
+
+
+def test_a_bench_of_one_server_refuses_a_cluster(cluster: Cluster) -> None:
+    with pytest.raises(UsageError, match="is a cluster: this measures one server"):
+        measure_broker(Plan([1], [1], 32, 1), "facestream bench broker", cluster.url)
 
 
 def test_partitions_lie_evenly_on_the_masters(connection: Connection) -> None:

@@ -15,6 +15,7 @@ from facestream.bus.connection import Connection
 from facestream.bus.publisher import Epoch
 from facestream.bus.taker import Outcome, Taker
 from facestream.contract import FrameHeader
+from facestream.errors import UsageError
 from facestream_bench.report import Figure, Grid, Report
 from facestream_bench.server import Server, pinned
 
@@ -147,13 +148,19 @@ def _broker(plan: Plan, url: str | None) -> Iterator[tuple[str, tuple[int, int] 
 def _repeat(url: str, size_kb: int, batch: int, plan: Plan, cores: tuple[int, int] | None) -> list[Cost]:
     connection = Connection(url, prefix=f"bench{secrets.token_hex(4)}")
     try:
+        if connection.is_cluster:
+            raise UsageError(
+                f"{connection.address} is a cluster: this measures one server; leave --redis out for one of its "
+                "own, and see docs/scaling.md for what a cluster carries"
+            )
         server = Server(connection)
         if cores:
             server.run_on(cores[1])
         _pass(connection, server, size_kb, batch, UNREAD)
         return [_pass(connection, server, size_kb, batch, plan.frames) for _ in range(plan.repeat)]
     finally:
-        clean(connection)
+        if not connection.is_cluster:
+            clean(connection)
         connection.close()
 
 
