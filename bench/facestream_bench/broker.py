@@ -150,8 +150,8 @@ def _repeat(url: str, size_kb: int, batch: int, plan: Plan, cores: tuple[int, in
     try:
         if connection.is_cluster:
             raise UsageError(
-                f"{connection.address} is a cluster: this measures one server; leave --redis out for one of its "
-                "own, and see docs/scaling.md for what a cluster carries"
+                f"{connection.address} is a cluster: this measures one server; leave --redis out for one of "
+                "its own, and see docs/scaling.md for what a cluster carries"
             )
         server = Server(connection)
         if cores:
