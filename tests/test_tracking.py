@@ -271,6 +271,32 @@ def test_a_tracker_that_was_too_slow_lets_go_and_starts_from_what_was_kept(
     assert published(connection) == undisturbed(results)
 
 
+def test_what_came_while_a_tracker_was_held_up_is_no_silence(
+    broker: EmbeddedBroker, connection: Connection, prefix: str
+) -> None:
+    """Stopped for twenty seconds between its reading and its look at the clock: nobody has gone meanwhile."""
+    observer, now_us = Observer(broker.url, prefix=prefix), connection.info()[0]["server_time_usec"]
+    state = TrackerState(broker.url, observer.keys, "a")
+    loop = Loop(observer, state, dict, Wish(), [])
+    frames = [result(n, [face(300, 200)]) for n in range(200)]
+
+    def publish_from(first: int, last: int) -> None:
+        for n, frame in enumerate(frames[first:last], first):
+            entry = f"{now_us // 1000 - 100 * (len(frames) - n)}-{n + 1}"
+            connection.read("XADD", connection.keys.results(0), entry, "r", pack_result(frame))
+
+    loop._begin()
+    publish_from(0, 10)
+    loop._take(0.0)
+    publish_from(10, len(frames))
+    loop._keep_house()
+    assert loop._held[0].cameras["lobby"].sums["results"] == len(frames)
+    loop._leave()
+    assert {track["event"] for track in published(connection)[0].values()} == {"opened", "updated"}
+    for each in (state, observer):
+        each.close()
+
+
 def test_a_line_to_the_broker_that_breaks_changes_nothing(
     broker: EmbeddedBroker, connection: Connection, prefix: str
 ) -> None:

@@ -109,15 +109,22 @@ class Loop:
                 partition.position = "0-0"
         self._incarnation = self._connection.incarnation
         self._use_lines()
+        self._pass_time()
         for partition in list(self._held.values()):
-            if partition.number in self._calm:
-                partition.pass_time(self._results.now_ms(partition.number))
             if time.monotonic() >= partition.settle_at:
                 self._settle(partition)
             elif self._state.claim(partition.number) is not True:
                 self._lose(partition, given=False)
         self._share()
         tell(self._hooks, "looked", list(self._held.values()))
+
+    def _pass_time(self) -> None:
+        """What silence means. The clock is read first: what came while we were held up is no silence."""
+        clocks = {number: self._results.now_ms(number) for number in self._calm & self._held.keys()}
+        if clocks:
+            self._take(0.0)
+        for number in clocks.keys() & self._calm:
+            self._held[number].pass_time(clocks[number])
 
     def _take(self, wait_seconds: float) -> int:
         """Take what there is, or the first that comes; how many results that were."""
