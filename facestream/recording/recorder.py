@@ -160,7 +160,9 @@ class Recorder:
     def _note(self, header: FrameHeader) -> None:
         """Published frames are numbered without a gap: a number that is missing passed unrecorded."""
         epoch, seq = self._last.get(header.camera, (header.epoch, header.seq - 1))
-        if header.epoch == epoch:
+        if header.epoch > epoch:
+            seq = -1  # begun while we recorded, so all of it was to be recorded
+        if header.epoch >= epoch:
             self.recorded.missed[header.camera] += max(0, header.seq - seq - 1)
         self._last[header.camera] = header.epoch, header.seq
         self.recorded.frames[header.camera] += 1
