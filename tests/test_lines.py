@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
+import redis
 
 from facestream.backoff import Backoff
 from facestream.bus.client import SOCKET_SECONDS, open_unchecked
@@ -53,6 +55,28 @@ def test_a_line_that_the_server_hung_up_is_mended_before_it_is_used() -> None:
         server.restart()
         assert connection.call("renew", *ask, retry=False) == 0
         connection.close()
+
+
+def test_a_server_that_is_away_is_tried_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing answers at all, every try takes seconds, and a live camera waits for them."""
+    with KeptServer() as server:
+        lines = Lines(open_unchecked(server.url))
+        lines.ask("ECHO", "here")
+        server.kill()
+        with pytest.raises(redis.ConnectionError):
+            lines.ask("ECHO", "gone")
+        [line] = lines._all
+        connect, tries = line.connect_check_health, []  # type: ignore[attr-defined]
+
+        def counted(*arguments: Any, **options: Any) -> None:
+            tries.append(1)
+            connect(*arguments, **options)
+
+        monkeypatch.setattr(line, "connect_check_health", counted)
+        with pytest.raises(redis.ConnectionError):
+            lines.ask("ECHO", "gone")
+        assert len(tries) == 1
+        lines.close()
 
 
 def test_nobody_waits_longer_than_the_socket() -> None:

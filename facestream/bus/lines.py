@@ -57,6 +57,8 @@ class Lines:
 
 def _is_stale(line: ConnectionInterface) -> bool:
     """Whether the server has hung up, or has sent what nobody asked for; a look takes a microsecond."""
+    if not line.is_connected:  # to look at it would connect it, and where nobody answers that takes seconds
+        return False
     try:
         return bool(line.can_read())
     except (driver.ConnectionError, driver.TimeoutError, OSError):
