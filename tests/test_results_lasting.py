@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import threading
 import time
@@ -12,9 +13,10 @@ from typing import Any, cast
 import pytest
 import redis
 
-from facestream import Result, ResultReader, ResultsMissed
+from facestream import AsyncResultReader, Result, ResultReader, ResultsMissed
 from facestream.broker import EmbeddedBroker
 from facestream.bus.connection import Connection
+from facestream.bus.requests import Command
 from facestream.errors import BusRefused, BusUnavailable
 from facestream.results import tending
 from facestream.results.group import GroupFeed
@@ -171,6 +173,63 @@ def test_who_looks_after_his_results_keeps_them(broker: EmbeddedBroker, connecti
         slow.read(10, 0.001)
         idle = idle_ms()
         assert idle <= (time.monotonic() - asked_at) * 1000 + 1
+
+
+def test_a_task_may_acknowledge_while_another_waits(broker: EmbeddedBroker, connection: Connection) -> None:
+    """It looks after what is in hand, too: what comes in the middle of that look is not another's."""
+    studio, prefix = Studio(connection), connection.keys.prefix
+    studio.shoot()
+
+    async def steps() -> list[int | str]:
+        reader = AsyncResultReader(
+            broker.url, prefix=prefix, group="g", start="earliest", auto_acknowledge=False
+        )
+        first = await reader.read(10, 0.05)
+        perform, waits = reader._link.perform, asyncio.Event()
+
+        async def disturbed(request: Any) -> Any:
+            words = request.words if isinstance(request, Command) else ()
+            if "BLOCK" in words:
+                waits.set()
+            reply = await perform(request)
+            if words and words[0] == "XREADGROUP" and "BLOCK" not in words and waits.is_set():
+                studio.shoot()
+                await asyncio.wait({reading}, timeout=1)
+            return reply
+
+        reader._link.perform = disturbed  # type: ignore[method-assign]
+        reading = asyncio.create_task(reader.read(10, 0.2))
+        await waits.wait()
+        feed = reader._session._feed
+        assert isinstance(feed, GroupFeed)
+        feed._tending._refreshed_at = float("-inf")
+        await reader.acknowledge(*cast(list[Result], first[1:]))
+        reader._link.perform = perform  # type: ignore[method-assign]
+        items = first + await reading + await reader.read(10, 0.2)
+        await reader.acknowledge(*cast(list[Result], items))
+        await reader.aclose()
+        return seqs(items)
+
+    assert asyncio.run(steps()) in ([0, 1], [0, 1, 2])
+    assert connection.read("XINFO GROUPS", connection.keys.results(0))[0]["pending"] == 0
+
+
+def test_what_is_done_while_an_acknowledgement_is_on_its_way_is_said_later(
+    broker: EmbeddedBroker, connection: Connection
+) -> None:
+    Studio(connection).shoot(count=2)
+    with ResultReader(
+        broker.url, prefix=connection.keys.prefix, group="g", start="earliest", auto_acknowledge=False
+    ) as reader:
+        first, second = cast(list[Result], reader.read(10, 0.05))
+        inbox, steps = reader._session._inbox, tending_of(reader)._acknowledge()
+        inbox.acknowledge([first])
+        request = next(steps)
+        inbox.acknowledge([second])
+        with pytest.raises(StopIteration):
+            steps.send(reader._link.perform(cast(Command, request)))
+        assert inbox.to_acknowledge == {0: [second.entry]}
+    assert connection.read("XINFO GROUPS", connection.keys.results(0))[0]["pending"] == 0
 
 
 def test_an_acknowledged_result_that_comes_back_is_not_given_twice(

@@ -22,7 +22,7 @@ class AsyncResultReader(Asking):
 
     def _make_link(self, url: str, prefix: str, partitions: int | None) -> None:
         self._link = AsyncLink(url, prefix, partitions)
-        self._is_closed = False
+        self._is_closed, self._running = False, asyncio.Lock()
 
     async def __aiter__(self) -> AsyncIterator[Result]:
         """Every result, until `idle_seconds` or `timeout_seconds` are over.
@@ -60,7 +60,10 @@ class AsyncResultReader(Asking):
         await self._run(self._session.connect())
 
     async def acknowledge(self, *results: Result) -> None:
-        """These are done. It is said again later where the broker cannot be reached."""
+        """These are done. It is said again later where the broker cannot be reached.
+
+        Any task may say so; while another waits for results, that takes up to two seconds.
+        """
         await self._run(self._session.acknowledge(results))
 
     async def aclose(self) -> None:
@@ -85,7 +88,11 @@ class AsyncResultReader(Asking):
         await self.aclose()
 
     async def _run(self, steps: Steps[T]) -> T:
-        """Carry out what the session asks for, until it has its answer."""
+        """Carry out what the session asks for, until it has its answer; one thing at a time."""
+        async with self._running:
+            return await self._answer(steps)
+
+    async def _answer(self, steps: Steps[T]) -> T:
         try:
             request = next(steps)
             while True:

@@ -166,6 +166,13 @@ class Inbox:
             if self.in_hand.pop((result.partition, result.entry), None) is not None:
                 self._done(result.partition, result.entry)
 
+    def acknowledged(self, entries: dict[int, list[str]]) -> None:
+        """The broker knows of these; what was done since they were sent is still to be said."""
+        for partition, said in entries.items():
+            left = self.to_acknowledge[partition] = self.to_acknowledge[partition][len(said) :]
+            if not left:
+                del self.to_acknowledge[partition]
+
     def discard(self, partition: int, entry: str) -> None:
         """To be acknowledged though nobody had it: there is nothing left of it."""
         self._done(partition, entry)

@@ -56,14 +56,14 @@ class Tending:
         return now - self._refreshed_at >= self._adopt_after_seconds / 3
 
     def _acknowledge(self) -> Steps[None]:
-        waiting = self._inbox.to_acknowledge
+        waiting = {number: list(entries) for number, entries in self._inbox.to_acknowledge.items()}
         commands = []
         for number in waiting.keys() & self._partitions.keys():
             stream = self._partitions[number].stream
             commands.append(Command(stream, ("XACK", stream, self._member.group, *waiting[number])))
         if commands:
             yield commands[0] if len(commands) == 1 else Together(tuple(commands))
-            waiting.clear()
+            self._inbox.acknowledged(waiting)
         self._acknowledged_at = time.monotonic()
 
     def _refresh(self) -> Steps[None]:
