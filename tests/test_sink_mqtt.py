@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from facestream.camera_url import Secret
+from facestream.commands.app import build_app, run
 from facestream.errors import SinkRefused, SinkUnavailable, UsageError
 from facestream_sinks.address import Address
 from facestream_sinks.mqtt import SCHEMES, Login, MqttSink, Topics
@@ -151,3 +152,8 @@ def test_what_is_no_topic(topic: str) -> None:
 def test_a_certificate_that_cannot_be_read_is_said_at_once(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="certificate or key"):
         sink_to(1, scheme="mqtts", ca_file=tmp_path / "nowhere")
+
+
+def test_a_password_of_nobody_is_refused(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(build_app(), ["sink", "mqtt", "mqtts://localhost", "--password-file", "password"]) == 2
+    assert "--password-file goes with --username" in capfd.readouterr().err

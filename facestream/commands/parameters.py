@@ -20,7 +20,7 @@ Engine = Annotated[
         "says which one auto is here, and why."
     ),
 ]
-MetricsPort = Annotated[int | None, typer.Option(help="Serve Prometheus metrics on this port of 127.0.0.1.")]
+MetricsPort = Annotated[int | None, typer.Option(help="Serve Prometheus metrics here.", min=0, max=65535)]
 MetricsHost = Annotated[
     str | None,
     typer.Option(

@@ -122,7 +122,7 @@ def _opened(path: Path) -> BinaryIO:
         raise SourceUnreadable(f"{_shown(path)} cannot be read: {(error.strerror or '').lower()}") from None
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise SourceUnreadable(f"{_shown(path)} is no file")
+        raise SourceUnreadable(f"{_shown(path)} is no file: name one that facestream record wrote")
     file = os.fdopen(descriptor, "rb")
     try:
         _check_beginning(path, file)

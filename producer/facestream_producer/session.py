@@ -166,7 +166,7 @@ class Session:
             if time.monotonic() + begun > deadline:
                 raise UsageError(
                     f"camera {camera} is being sent by another producer: wait for its end, or send under "
-                    "another name with facestream producer --camera"
+                    "another name with --camera"
                 )
             if self._stop.wait(begun):
                 return None

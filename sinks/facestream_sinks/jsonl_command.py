@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from facestream.commands.parameters import MetricsHost, Redis
-from facestream_sinks.parameters import Cameras, Common, Group, MetricsPort, Start
+from facestream.commands.parameters import MetricsHost, MetricsPort, Redis
+from facestream_sinks.parameters import Cameras, Common, Group, Start
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from facestream.commands.parameters import MetricsHost, Redis
+from facestream.commands.parameters import MetricsHost, MetricsPort, Redis
 from facestream_sinks.parameters import (
     AllowCleartext,
     CaFile,
     Cameras,
     Common,
     Group,
-    MetricsPort,
     Parked,
     Start,
     Timeout,
@@ -69,6 +68,8 @@ def mqtt(
     address, topics = Address(url, SCHEMES), Topics(topic, missed_topic)
     if address.path not in ("", "/"):
         raise UsageError("an MQTT broker's address has no path: the topic is --topic")
+    if password_file and not username:
+        raise UsageError("--password-file goes with --username: say whose password it is")
     refuse_in_the_clear(address, "mqtt", "mqtts", allowed=allow_cleartext)
 
     def make_sink(settings: Settings, say: Callable[[str], None]) -> Sink:

@@ -20,7 +20,6 @@ Group = Annotated[
 Start = Annotated[
     str, typer.Option(help="Where a new group begins: latest, earliest, or so long ago, such as 10m.")
 ]
-MetricsPort = Annotated[int | None, typer.Option(help="Serve Prometheus metrics here.", min=0, max=65535)]
 Timeout = Annotated[float, typer.Option("--timeout", help="Seconds to wait for an answer.", min=0.1, max=300)]
 CaFile = Annotated[
     Path | None, typer.Option(help="Trust this authority alone, a PEM file; the system's unless given.")

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from facestream.commands.parameters import MetricsHost, Redis
+from facestream.commands.parameters import MetricsHost, MetricsPort, Redis
 from facestream_sinks.parameters import (
     AllowCleartext,
     CaFile,
     Cameras,
     Common,
     Group,
-    MetricsPort,
     Parked,
     Start,
     Timeout,

@@ -78,7 +78,12 @@ def _show(
     shown = newest(_of(names, minutes), last)
     _print(shown, as_json=as_json, is_first=True)
     if not shown and not follow:
-        typer.echo("facestream: no minute was counted yet: is `facestream tracker` running?", err=True)
+        whose = f" of {', '.join(names)}" if names else ""
+        typer.echo(
+            f"facestream: no minute{whose} was counted yet, and one comes 10 s after its end: "
+            "is `facestream tracker` running?",
+            err=True,
+        )
     while follow and not stop.is_set():
         _print(_of(names, tail.read(WAIT_SECONDS)), as_json=as_json, is_first=False)
 

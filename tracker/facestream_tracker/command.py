@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from facestream.commands.parameters import FollowStdin, MetricsPort, Redis
+from facestream.commands.parameters import FollowStdin, MetricsHost, MetricsPort, Redis
 
 if TYPE_CHECKING:
     import threading
@@ -44,13 +44,14 @@ def tracker(
         bool, typer.Option("--tracks/--no-tracks", help="Publish every track, or audience figures alone.")
     ] = True,
     metrics_port: MetricsPort = None,
+    metrics_host: MetricsHost = None,
     follow_stdin: FollowStdin = False,
 ) -> int:
     from facestream.settings import load_settings
     from facestream.signals import end_with_owner, stop_on_signals
     from facestream_tracker.loop import Wish
 
-    settings = load_settings(redis=redis)
+    settings = load_settings(redis=redis, metrics_host=metrics_host)
     with stop_on_signals() as stop:
         if follow_stdin:
             end_with_owner(stop)
@@ -87,7 +88,7 @@ def _run(
     if is_child:
         hooks.append(SignOfLife(sys.stdout))
     if metrics_port is not None:
-        serve_metrics(registry, metrics_port, health=health)
+        serve_metrics(registry, metrics_port, settings.metrics_host, health=health)
     connection = _founded(settings, stop)
     if connection is None:
         return
