@@ -11,6 +11,7 @@ from types import ModuleType
 
 import pytest
 import typer
+from typer.models import CommandInfo, TyperInfo
 
 import facestream
 import facestream_models
@@ -18,7 +19,7 @@ import facestream_producer
 import facestream_worker
 from facestream import errors
 from facestream.bus.publisher import Rewind
-from facestream.commands.app import build_app, run
+from facestream.commands.app import PANELS, build_app, run
 from facestream.errors import BusUnavailable, FacestreamError, UsageError
 from support.processes import facestream as command
 
@@ -55,6 +56,27 @@ def test_every_application_has_added_its_commands() -> None:
     assert {"run", "classify", "producer", "worker", "annotate", "models", "audit", "doctor"} <= set(COMMANDS)
 
 
+def test_the_help_has_a_group_for_every_command() -> None:
+    grouped = [name for names in PANELS.values() for name in names]
+    assert sorted(grouped) == sorted(str(name) for name in COMMANDS)
+    registered: list[CommandInfo | TyperInfo] = [*BUILT.registered_commands, *BUILT.registered_groups]
+    assert {command.name: command.rich_help_panel for command in registered} == {
+        name: panel for panel, names in PANELS.items() for name in names
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "where"),
+    [(["results", "lobby"], "facestream results"), (["sink", "jsonl"], "facestream sink jsonl")],
+)
+def test_a_wrong_use_names_the_help_of_that_command(
+    arguments: list[str], where: str, app: typer.Typer, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run(app, arguments) == 2
+    [line] = capfd.readouterr().err.splitlines()
+    assert line.endswith(f"({where} --help shows what there is)")
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_teaches_by_an_example(
     name: str, app: typer.Typer, capfd: pytest.CaptureFixture[str]
@@ -65,6 +87,15 @@ def test_every_command_teaches_by_an_example(
     words = " ".join(re.sub("[│╭╮╰╯─]", " ", shown.out).split())
     assert f"facestream {name}" in words.partition("Usage:")[2].partition(" ")[2]
     assert "follow-stdin" not in words
+
+
+def test_a_tracker_serves_its_metrics_where_it_is_told(
+    app: typer.Typer, capfd: pytest.CaptureFixture[str]
+) -> None:
+    somewhere_else = ["--metrics-port", "0", "--metrics-host", "203.0.113.7"]
+    assert run(app, ["tracker", "--redis", "redis://127.0.0.1:1", *somewhere_else]) == 2
+    [line] = capfd.readouterr().err.splitlines()
+    assert "--metrics-host 203.0.113.7" in line
 
 
 def test_an_unknown_command_is_one_line(app: typer.Typer, capfd: pytest.CaptureFixture[str]) -> None:

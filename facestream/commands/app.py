@@ -9,6 +9,7 @@ from typing import Annotated, NoReturn
 
 import typer
 from typer.exceptions import Abort, Exit, TyperException
+from typer.models import CommandInfo, TyperInfo
 
 from facestream import __version__
 from facestream.errors import FacestreamError
@@ -26,6 +27,14 @@ Start with one picture:  facestream classify photo.jpg
 Then a video:            facestream run clip.mp4 --out results.jsonl --annotate annotated.mp4
 """
 
+# How the help groups the commands; one that is not named here stands in a group of its own.
+PANELS = {
+    "Analyse on this machine": ("run", "classify", "annotate", "tracks"),
+    "Cameras, workers and trackers, with a broker": ("cameras", "probe", "producer", "worker", "tracker"),
+    "What was found": ("results", "audience", "sink", "record", "replay"),
+    "Look after it": ("ps", "audit", "rejects", "drain", "exporter", "doctor", "models", "bench"),
+}
+
 INTERRUPTED = 130
 
 
@@ -41,7 +50,16 @@ def build_app() -> typer.Typer:
     app.callback()(_options)
     for entry in sorted(entry_points(group="facestream.commands"), key=lambda entry: entry.name):
         entry.load()(app)
+    _group(app)
     return app
+
+
+def _group(app: typer.Typer) -> None:
+    panel_of = {name: panel for panel, names in PANELS.items() for name in names}
+    commands: list[CommandInfo | TyperInfo] = [*app.registered_commands, *app.registered_groups]
+    for command in commands:
+        if command.name in panel_of:
+            command.rich_help_panel = panel_of[command.name]
 
 
 def _print_version(asked: bool) -> None:
@@ -66,7 +84,7 @@ def main() -> NoReturn:
 
 def run(app: typer.Typer, arguments: list[str]) -> int:
     try:
-        status = app(arguments, standalone_mode=False)
+        status = app(arguments, prog_name="facestream", standalone_mode=False)
     except Exit as end:
         return end.exit_code
     except FacestreamError as error:
@@ -74,8 +92,10 @@ def run(app: typer.Typer, arguments: list[str]) -> int:
     except TyperException as error:
         if not error.format_message():  # the command alone, without arguments: its help was shown
             return error.exit_code
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context else "facestream"
         return _say(
-            f"{redact(error.format_message())} (facestream --help shows what there is)", error.exit_code
+            f"{redact(error.format_message())} ({command} --help shows what there is)", error.exit_code
         )
     except ModuleNotFoundError as error:
         return _say(describe_missing(error), 2)
