@@ -83,6 +83,30 @@ def test_whoever_waited_long_enough_goes_ahead() -> None:
     assert (turns.free, turns.waiting) == (1, 0)
 
 
+def test_who_hangs_in_a_turn_loses_it() -> None:
+    """A decoder that never comes back costs the others one wait, and not one for each of their frames."""
+    turns, inside = Turns(2, patience_seconds=0.01), threading.Semaphore(0)
+    leave = threading.Event()
+
+    def hang(_number: int) -> None:
+        with turns:
+            inside.release()
+            leave.wait(20)
+
+    def work(_number: int) -> None:
+        with turns:
+            pass
+
+    hung = in_threads(2, hang)
+    assert inside.acquire(timeout=20)
+    assert inside.acquire(timeout=20)
+    join(in_threads(1, work))
+    assert turns.free == 1
+    leave.set()
+    join(hung)
+    assert turns.free == 2
+
+
 def test_more_may_be_let_in() -> None:
     turns, inside = Turns(1, FOR_EVER_SECONDS), threading.Semaphore(0)
     leave = threading.Event()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections import deque
 from functools import cache
 
@@ -24,6 +26,8 @@ class Turns:
         self._at_once = self._free = at_once
         self._patience_seconds = patience_seconds
         self._waiting: deque[threading.Lock] = deque()
+        # Threads at work since when, the longest first.
+        self._working: dict[int, float] = {}
         self._lock = threading.Lock()
 
     @property
@@ -43,6 +47,16 @@ class Turns:
             self._pass_on()
 
     def __enter__(self) -> None:
+        self._wait()
+        self._working[threading.get_ident()] = time.monotonic()
+
+    def __exit__(self, *_exception: object) -> None:
+        with self._lock:
+            if self._working.pop(threading.get_ident(), None) is not None:
+                self._free += 1
+                self._pass_on()
+
+    def _wait(self) -> None:
         with self._lock:
             if self._free > 0:
                 self._free -= 1
@@ -55,12 +69,16 @@ class Turns:
         with self._lock:
             if mine in self._waiting:  # else it was given the turn just now
                 self._waiting.remove(mine)
-                self._free -= 1
+                if not self._take_over():
+                    self._free -= 1
 
-    def __exit__(self, *_exception: object) -> None:
-        with self._lock:
-            self._free += 1
-            self._pass_on()
+    def _take_over(self) -> bool:
+        """The turn of whoever hangs in it: else every frame of all others would wait for that long."""
+        thread, since = next(iter(self._working.items()), (0, math.inf))
+        if time.monotonic() - since < self._patience_seconds:
+            return False
+        del self._working[thread]
+        return True
 
     def _pass_on(self) -> None:
         while self._free > 0 and self._waiting:
