@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from facestream.bus.connection import CLUSTER_PARTITIONS
@@ -27,7 +28,8 @@ def agreement(
             f"the broker at {address} carries contract version {contract}, "
             f"this is version {VERSION}: run the same release everywhere"
         )
-    if not agreed.isdecimal() or not 1 <= int(agreed[:6]) <= SLOTS or partitions not in (None, int(agreed)):
+    is_number = re.fullmatch("[0-9]{1,5}", agreed) is not None
+    if not is_number or not 1 <= int(agreed) <= SLOTS or partitions not in (None, int(agreed)):
         raise BusRefused(
             f"the broker at {address} has {agreed[:16]} partitions, not {partitions or 1}: "
             "leave the number out, or use an empty broker"
