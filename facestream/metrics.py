@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import socket
 import threading
+import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 from wsgiref.simple_server import WSGIRequestHandler, make_server
@@ -108,8 +111,30 @@ def _say(start_response: StartResponse, status: str, line: str) -> Iterable[byte
     return [text.encode()]
 
 
+class _InTime(io.RawIOBase):
+    """Reads from a socket, all of it within so long: who says a letter now and then is late as well."""
+
+    def __init__(self, line: socket.socket, seconds: float) -> None:
+        self._line, self._until = line, time.monotonic() + seconds
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        left = self._until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self._line.settimeout(left)
+        return self._line.recv_into(buffer)
+
+
 class _Handler(WSGIRequestHandler):
     timeout = ASKED_SECONDS
+
+    def setup(self) -> None:
+        super().setup()
+        self.rfile.close()
+        self.rfile = io.BufferedReader(_InTime(self.connection, self.timeout))
 
     def log_message(self, *_arguments: object) -> None:
         """Nothing: one line a scrape is no news."""
@@ -144,7 +169,6 @@ class _Server(ThreadingWSGIServer):
 def _server_for(host: str) -> type[_Server]:
     if ":" not in host:
         return _Server
-    import socket
 
     class OnIPv6(_Server):
         address_family = socket.AF_INET6

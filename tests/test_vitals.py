@@ -8,6 +8,7 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 from prometheus_client import CollectorRegistry, Counter
@@ -188,6 +189,24 @@ def test_connections_that_say_nothing_neither_pile_up_nor_stay(monkeypatch: pyte
     finally:
         for line in silent:
             line.close()
+
+
+def test_who_says_a_letter_now_and_then_does_not_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics._Handler, "timeout", 0.5)
+    port = serve_metrics(CollectorRegistry(), 0)
+    with socket.create_connection(("127.0.0.1", port)) as line:
+        line.settimeout(0.05)
+        told = 0
+        with suppress(ConnectionError):
+            while told < 100:
+                line.sendall(b"G")
+                told += 1
+                try:
+                    assert line.recv(1) == b""
+                    break
+                except TimeoutError:
+                    continue
+    assert told < 100
 
 
 def test_an_address_that_cannot_be_had_is_one_line() -> None:
