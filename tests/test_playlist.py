@@ -18,7 +18,7 @@ from facestream.address_policy import AddressPolicy
 from facestream.camera_state import CameraState
 from facestream.camera_url import CameraUrl
 from facestream.errors import SourceError, SourceUnreadable
-from facestream_producer.camera_errors import CameraNotFound, CameraUnauthorized
+from facestream_producer.camera_errors import CameraNotFound, CameraStalled, CameraUnauthorized
 from facestream_producer.connecting import connect
 from facestream_producer.live import LiveSource
 from facestream_producer.playlist_times import segment_times
@@ -116,6 +116,36 @@ def test_what_a_playlist_may_not_be(body: bytes, says: str, segments: dict[str, 
     with web_camera(camera) as serving:
         assert says in str(refusal(url(f"{serving.url}/live.m3u8"), open_seconds=20.0))
     assert len(camera.asked) < 40
+
+
+def test_an_address_that_is_no_text_is_said_as_everything_else(segments: dict[str, bytes]) -> None:
+    body = HEAD.encode() + b"#EXTINF:0.2,\ns0.ts\n#EXTINF:0.2,\n\xff\xfe.ts\n#EXT-X-ENDLIST\n"
+    with (
+        web_camera(WebCamera(files=segments | {"/live.m3u8": body})) as serving,
+        closing(connect(url(f"{serving.url}/live.m3u8"))) as camera,
+        pytest.raises(SourceError, match=r"live\.m3u8 cannot be read") as refused,
+    ):
+        list(camera.packets(lambda: False))
+    assert "\n" not in str(refused.value)
+
+
+def test_segments_that_hold_nothing_are_not_asked_for_without_end(segments: dict[str, bytes]) -> None:
+    """Each answer takes a while, and there are thousands of them."""
+    body = HEAD.encode() + b"#EXTINF:2,\ns0.ts\n" + b"#EXTINF:2,\n/empty.ts\n" * 9_000 + END.encode()
+    camera = WebCamera(files=segments | {"/live.m3u8": body})
+
+    def empty() -> bytes:
+        camera.stop.wait(0.05)
+        return b"" if len(camera.asked) < 200 else segments["/s1.ts"]
+
+    camera.files = {**camera.files, "/empty.ts": empty}
+    with (
+        web_camera(camera) as serving,
+        closing(connect(url(f"{serving.url}/live.m3u8"), open_seconds=1.0, read_seconds=1.0)) as connection,
+        pytest.raises(CameraStalled),
+    ):
+        list(connection.packets(lambda: False))
+    assert len(camera.asked) < 60
 
 
 def test_a_segment_that_never_ends_is_given_up(segments: dict[str, bytes]) -> None:

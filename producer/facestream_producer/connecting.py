@@ -76,6 +76,8 @@ class Connection:
         try:
             while not is_over():
                 asked = time.monotonic()
+                if self.fetcher is not None:
+                    self.fetcher.begin()
                 packet = next(packets, None)
                 waited = time.monotonic() - asked
                 if packet is None or not packet.size:
@@ -90,7 +92,10 @@ class Connection:
                     break
         except ffmpeg.ExitError:
             failure = silent(self.url)
-        except ffmpeg.FFmpegError as error:
+        except (
+            ffmpeg.FFmpegError,
+            ValueError,
+        ) as error:  # the latter of an address in a playlist that is no text
             failure = explain(error, self.url)
         finally:
             packets.close()

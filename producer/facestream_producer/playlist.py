@@ -62,7 +62,9 @@ class Fetcher:
     def __init__(
         self, url: Address, policy: AddressPolicy, wait_seconds: float, whole_seconds: float
     ) -> None:
-        """wait_seconds: for an answer, and between two parts of one. whole_seconds: for all of it."""
+        """wait_seconds: for an answer, and between two parts of one. whole_seconds: for all of it, and for
+        all that is asked for before there is a packet.
+        """
         self._url, self._policy = url, policy
         self._wait_seconds, self._whole_seconds = wait_seconds, whole_seconds
         self._asked_at: dict[str, float] = {}
@@ -71,6 +73,11 @@ class Fetcher:
         self._missed = 0
         self._answered = False
         self.failure: SourceError | None = None
+        self.begin()
+
+    def begin(self) -> None:
+        """FFmpeg is to read a packet now; it would look for one in ever more segments that hold none."""
+        self._since = time.monotonic()
 
     def __call__(self, address: str, _flags: int, options: dict[str, str]) -> io.BytesIO:
         if self.failure is None:
@@ -83,6 +90,8 @@ class Fetcher:
         return io.BytesIO()
 
     def _fetch(self, address: str, options: dict[str, str]) -> bytes:
+        if time.monotonic() - self._since > self._whole_seconds:
+            raise TimeoutError
         place = urlsplit(address)
         if place.scheme.startswith("crypto"):
             raise SourceUnreadable(f"{self._url}: its segments are encrypted, which is not read")
