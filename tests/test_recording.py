@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from facestream.broker import EmbeddedBroker
 from facestream.bus.connection import Connection
 from facestream.bus.tap import MAX_FRAMES, MAX_RECORDED_BYTES, Tap, TapWriter
-from facestream.contract import DropReason, FrameHeader
+from facestream.contract import MAX_IMAGE_BYTES, DropReason, FrameHeader
 from facestream.errors import BusUnavailable, SourceBroken, SourceMissing, SourceUnreadable, UsageError
 from facestream.recording import entries
 from facestream.recording.entries import FIRST_LINE, PREFIX, Began, Ended, Entry, Frame, Reject, Result
@@ -278,6 +278,18 @@ def test_every_frame_is_kept_and_what_passed_unrecorded_is_counted(
     assert isinstance(found[-1], Ended)
     assert (found[-1].why, found[-1].missed) == ("asked", 7)
     assert running.said == []
+
+
+def test_a_picture_that_no_reader_would_take_is_not_recorded(connection: Connection, tmp_path: Path) -> None:
+    with recording(connection, tmp_path, "cam") as running:
+        tap = connection.keys.tap("cam")
+        huge = header(camera="cam", epoch=1, seq=1).pack()
+        connection.read("XADD", tap, "*", "h", huge, "i", bytes(MAX_IMAGE_BYTES + 1))
+        whole = offered(TapWriter(connection, "cam"), 2)
+        wait_until(lambda: running.recorder.recorded.frames.total() >= 1, "the other is recorded")
+        running.end()
+    assert [(seq, image) for _, seq, image in frames_in(running.path)] == whole
+    assert read(running.path)[1] is None
 
 
 def test_the_tap_keeps_more_for_a_recorder_within_bounds(connection: Connection) -> None:

@@ -13,8 +13,8 @@ from facestream import __version__
 from facestream.bus.connection import Connection
 from facestream.bus.tail import Fields, Tail, packed_in, rejects_streams, results_streams
 from facestream.bus.tap import Tap
-from facestream.contract import FrameHeader, unpack_reject, unpack_result
-from facestream.errors import BusFull, BusRefused, BusUnavailable
+from facestream.contract import MAX_IMAGE_BYTES, DropReason, FrameHeader, unpack_reject, unpack_result
+from facestream.errors import BusFull, BusRefused, BusUnavailable, FrameRefused
 from facestream.recording import entries
 from facestream.recording.writer import RecordingWriter
 
@@ -183,8 +183,10 @@ class Recorder:
 
 
 def _frame(fields: Fields) -> tuple[FrameHeader, bytes, bytes]:
-    packed = fields.get(b"h", b"")
-    return FrameHeader.unpack(packed), packed, fields.get(b"i", b"")
+    packed, image = fields.get(b"h", b""), fields.get(b"i", b"")
+    if len(image) > MAX_IMAGE_BYTES:  # nobody could read on behind it
+        raise FrameRefused(DropReason.CONTRACT_ERROR, f"a picture of {len(image)} bytes")
+    return FrameHeader.unpack(packed), packed, image
 
 
 def _result(fields: Fields) -> Packed:
