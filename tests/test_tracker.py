@@ -6,6 +6,7 @@ import itertools
 import random
 from collections.abc import Iterable, Sequence
 
+import msgpack
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -374,3 +375,14 @@ def test_results_that_were_removed_unread_are_counted() -> None:
     for entry in ("1000-7", "1000-8", "1001-12", "1002-13", "1003-0"):
         partition.take(Heard(0, entry, None))
     assert (partition.missed, partition.unreadable) == (3, 5)
+
+
+@pytest.mark.parametrize(
+    "plain",
+    [["1", 0, 0, False, 0], [1, 0, 0, False, None], [1, 0, 0, 1, 0], [1, 0.5, 0, False, 0], [1], [1] * 8],
+    ids=str,
+)
+def test_a_snapshot_with_something_else_for_a_number_is_none(plain: list[object]) -> None:
+    version, *_, order, tracker, audience, sums = msgpack.unpackb(Camera("lobby").pack())
+    packed = msgpack.packb([version, *plain, order, tracker, audience, sums])
+    assert Camera.unpack("lobby", 1, (), packed) is None

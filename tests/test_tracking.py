@@ -252,6 +252,19 @@ def test_what_is_no_result_is_passed_over(
     assert published(connection) == undisturbed(results)
 
 
+def test_a_position_that_is_none_is_the_beginning(
+    broker: EmbeddedBroker, connection: Connection, prefix: str
+) -> None:
+    results = crowd(20)
+    last = publish(connection, results)
+    connection.read(
+        "HSET", connection.keys.tracker(0), "position", "x-y", "incarnation", connection.incarnation
+    )
+    with tracking(broker.url, prefix):
+        wait_until(lambda: position(connection) == last, "all results are taken")
+    assert published(connection) == undisturbed(results)
+
+
 def test_a_tracker_that_was_too_slow_lets_go_and_starts_from_what_was_kept(
     broker: EmbeddedBroker, connection: Connection, prefix: str, claimers: Callable[[str], TrackerState]
 ) -> None:

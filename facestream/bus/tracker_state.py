@@ -8,6 +8,7 @@ taken for dead changes nothing any more.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -20,6 +21,7 @@ from facestream.names import is_camera_name
 LEASE_SECONDS: Final = 3.0
 """A tracker that has not been heard of for so long has lost its partitions to the others."""
 BEGINNING: Final = "0-0"
+_ENTRY: Final = re.compile("[0-9]{1,20}-[0-9]{1,20}")
 _MAX_TRACKERS: Final = 1_000
 _CAMERA: Final = b"camera:"
 
@@ -96,8 +98,9 @@ def _holding(kept: dict[bytes, bytes]) -> Holding:
         for name, packed in kept.items()
         if name.startswith(_CAMERA)
     }
+    position = kept.get(b"position", b"").decode(errors="replace")
     return Holding(
-        kept.get(b"position", BEGINNING.encode()).decode(errors="replace"),
+        position if _ENTRY.fullmatch(position) else BEGINNING,
         kept.get(b"incarnation", b"").decode(errors="replace"),
         {name: packed for name, packed in snapshots.items() if is_camera_name(name)},
     )

@@ -23,6 +23,7 @@ MAX_SNAPSHOT_BYTES: Final = 4 << 20
 """Of one camera: 512 tracks with their paths, 64 frames that wait, three minutes of 5,000 people."""
 SILENT_MS, SILENT_FILE_MS = 10_000, 60_000
 """Nothing for so long, by the broker's clock: what waits is no longer waited for. A file is never late."""
+_PLAIN: Final = [int, int, int, bool, int]
 _STEP_BACK_US: Final = 2 * SECOND_US
 # Beside a line is who is this part of a face's height away from it: else a head that nods would pass it.
 _CLEAR_OF_LINE: Final = 0.25
@@ -206,7 +207,7 @@ class Camera:
             return None
         try:
             version, *plain, order, tracker, audience, sums = msgpack.unpackb(packed)
-            if version != SNAPSHOT_VERSION:
+            if version != SNAPSHOT_VERSION or [*map(type, plain)] != _PLAIN:
                 return None
             camera = cls(name, least_group, lines, *plain)
             camera.order, camera.tracker = Order.unpack(order), Tracker.unpack(tracker)
