@@ -109,7 +109,7 @@ def test_the_fast_engine_is_chosen_where_it_agrees_and_that_is_remembered(copied
     assert len(json.loads(file.read_text())) == 2
 
 
-@pytest.mark.parametrize("content", ["", "[1]", '{"x": 1}', "\x00"])
+@pytest.mark.parametrize("content", ["", "[1]", '{"x": 1}', "\x00", "[" * 100_000])
 def test_a_broken_file_of_verdicts_is_made_anew(copied: WeightsStore, content: str) -> None:
     require_here("openvino-bf16")
     (copied.folder / VERDICTS).write_text(content)

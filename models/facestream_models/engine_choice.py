@@ -14,6 +14,7 @@ from pathlib import Path
 from facestream import __version__
 from facestream.errors import FacestreamError
 from facestream.health.processor import processor_features
+from facestream.printable import printable
 from facestream_models.catalogue import Catalogue
 from facestream_models.engine import Engine
 from facestream_models.files import replacing
@@ -26,6 +27,7 @@ LAST: Engine = "opencv"
 # Verdicts of the gate, beside the weights they are about; one a machine, versions and models.
 VERDICTS = "engines.json"
 MOST_VERDICTS = 64
+_MAX_VERDICTS_BYTES = 1 << 16
 LIBRARIES = ("openvino", "onnxruntime", "numpy", "opencv-python-headless")
 
 
@@ -61,7 +63,7 @@ def _verdict(models: Sequence[Model], weights: WeightsStore, catalogue: Catalogu
     known = _read(file)
     if key in known:
         passed, text = known[key]
-        return bool(passed), str(text)
+        return bool(passed), printable(str(text), 400)
     verdict = _try(models, weights, catalogue)
     # Where nothing can be written, it is tried again at the next start.
     with suppress(OSError, FacestreamError), replacing(file) as output:
@@ -105,8 +107,9 @@ def _version(distribution: str) -> str:
 
 def _read(file: Path) -> dict[str, list[object]]:
     try:
-        found = json.loads(file.read_bytes())
-    except (OSError, ValueError):
+        with file.open("rb") as opened:
+            found = json.loads(opened.read(_MAX_VERDICTS_BYTES))
+    except (OSError, ValueError, RecursionError):
         return {}
     if not isinstance(found, dict):
         return {}
