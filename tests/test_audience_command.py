@@ -78,3 +78,13 @@ def test_following(connection: Connection, broker: EmbeddedBroker, prefix: str) 
         wait_until(lambda: len(running.out.splitlines()) == 2, "what comes")
         running.signal(2)
         assert running.end().status == 0
+
+
+def test_what_a_stranger_wrote_steers_no_terminal_and_ends_nothing(
+    connection: Connection, capsys: pytest.CaptureFixture[str]
+) -> None:
+    passed = {"\x1b[2Jdoor": {"entries": 1, "exits": 0}}
+    say(connection, {**minute(5), "lines": passed, "later": b""})  # type: ignore[typeddict-unknown-key]
+    assert shown(capsys)[1].endswith("?[2Jdoor +1 -0")
+    [line] = shown(capsys, "--json")
+    assert json.loads(line)["later"] is None

@@ -115,6 +115,16 @@ def test_ps_says_who_holds_what(connection: Connection, facestream: Facestream) 
     assert (nobody["name"], nobody["frames_in_hand"]) == ("(nobody)", 2)
 
 
+def test_what_a_producer_calls_itself_is_no_markup_and_steers_no_terminal(
+    connection: Connection, facestream: Facestream
+) -> None:
+    publish(begin(connection, "gate"))
+    connection.read("HSET", connection.keys.ledger("gate"), "holder", "[/x]\x1b[2Jme")
+    status, out, _ = facestream("ps")
+    assert status == 0
+    assert "[/x]?[2Jme" in out
+
+
 def test_an_explained_difference_is_booked_once(connection: Connection) -> None:
     publish(begin(connection, "gate"), 3)
     [oldest, *_] = connection.read("XRANGE", connection.keys.frames("gate"), "-", "+")

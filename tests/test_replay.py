@@ -21,7 +21,7 @@ from facestream.camera_url import CameraUrl
 from facestream.contract import FrameHeader, describe_result, pack_result
 from facestream.errors import SourceBroken, SourceUnreadable, UsageError
 from facestream.recording import entries
-from facestream.recording.entries import Began, Ended
+from facestream.recording.entries import FIRST_LINE, Began, Ended, pack_began, pack_ended
 from facestream.recording.reader import Recording
 from facestream.recording.writer import RecordingWriter
 from facestream.zones import Zone
@@ -280,3 +280,11 @@ def test_a_camera_that_is_being_sent_is_not_replayed_over(connection: Connection
     assert Recording(path).contents().frames["cam"] == 3
     assert replayed(connection, path, stop) == 0
     assert read_ledger(connection, "cam").published == 1
+
+
+def test_who_recorded_it_steers_no_terminal(tmp_path: Path) -> None:
+    path = tmp_path / "r.fsrec"
+    began = pack_began(Began(1, ("cam",), False, "\x1b[2J9\n8"))
+    path.write_bytes(FIRST_LINE + began + pack_ended(Ended(2, "time", 0)))
+    [line] = facestream("replay", path).err.splitlines()
+    assert "with facestream ?[2J9?8:" in line

@@ -7,6 +7,7 @@ import io
 import json
 import signal
 
+import msgpack
 import pytest
 
 from facestream import Result, ResultReader
@@ -14,6 +15,7 @@ from facestream.broker import EmbeddedBroker
 from facestream.bus.connection import Connection
 from facestream.commands.app import build_app, run
 from facestream.commands.results_format import Table, parse_since
+from facestream.contract import unpack_result
 from facestream.errors import UsageError
 from support import bus
 from support.processes import facestream, started
@@ -155,3 +157,17 @@ def test_since_is_a_time_or_how_long_ago() -> None:
     assert str(parse_since("2026-11-27T18:00")) == "2026-11-27 18:00:00"
     with pytest.raises(UsageError, match="10m"):
         parse_since("10 minutes")
+
+
+def test_what_json_has_no_word_for_ends_nothing(
+    studio: Studio, connection: Connection, capfd: pytest.CaptureFixture[str]
+) -> None:
+    studio.shoot()
+    [[_, fields]] = connection.read("XRANGE", connection.keys.results(0), "-", "+")
+    strange = unpack_result(fields[b"r"]) | {"seq": 7, "later": b"", "odd": float("nan")}
+    connection.read("XADD", connection.keys.results(0), "*", "r", msgpack.packb(strange))
+    lines = [json.loads(line) for line in shown(capfd, "--json").splitlines()]
+    assert [(line["seq"], line.get("later"), line.get("odd")) for line in lines] == [
+        (0, None, None),
+        (7, None, None),
+    ]

@@ -135,12 +135,16 @@ def list_workers(connection: Connection) -> list[dict[str, Any]]:
 def _show(found: dict[str, list[dict[str, Any]]]) -> None:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
+
+    from facestream.printable import printable
 
     table = Table(
         "process", "name", "state", "holds", "metrics", box=None, pad_edge=False, padding=(0, 2, 0, 0)
     )
     for producer in found["producers"]:
-        table.add_row("producer", producer["name"], producer["state"], ", ".join(producer["cameras"]), "")
+        name = Text(printable(producer["name"]))  # not markup: a producer may call itself anything
+        table.add_row("producer", name, producer["state"], ", ".join(producer["cameras"]), "")
     for worker in found["workers"]:
         table.add_row(
             "worker",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import re
 import shutil
 import sys
@@ -13,6 +12,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from facestream.errors import UsageError
+from facestream.json_line import json_line
+from facestream.printable import printable
 from facestream.results.result import Face, Result
 
 _AGO = re.compile(r"([0-9]{1,9})(s|m|h|d)")
@@ -61,7 +62,7 @@ class Json:
         yield from ()
 
     def lines(self, result: Result) -> Iterator[str]:
-        yield json.dumps(result.raw)
+        yield json_line(result.raw)
 
 
 class Csv:
@@ -100,15 +101,10 @@ def describe(face: Face) -> str:
     """`female 0.97, 31` or what there is of it; of a face that nothing was asked about, its score."""
     parts = []
     if (gender := face.gender) is not None:
-        parts.append(f"{_printable(gender.label)} {gender.score:.2f}")
+        parts.append(f"{printable(gender.label, 32)} {gender.score:.2f}")
     if (age := face.age) is not None and age.years is not None:
         parts.append(f"{age.years:.0f}y")
     return " ".join(parts) or f"face {face.score:.2f}"
-
-
-def _printable(text: str) -> str:
-    """What comes from a broker must not steer a terminal."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text[:32])
 
 
 def _row(cells: tuple[object, ...]) -> str:

@@ -139,6 +139,7 @@ def _print(kept: Iterator[tuple[int, Mapping[str, Any]]], speed: float | None, s
 def _description(file: Path, contents: Contents) -> str:
     from datetime import datetime
 
+    from facestream.printable import printable
     from facestream_models.images import shown
 
     frames = ", ".join(f"{count:,} frames of {camera}" for camera, count in sorted(contents.frames.items()))
@@ -148,6 +149,6 @@ def _description(file: Path, contents: Contents) -> str:
         return f"{shown(file)}: {kept}"
     when = datetime.fromtimestamp(began.at_us / 1e6).astimezone().isoformat(" ", "seconds")
     missed = contents.ended.missed if contents.ended else 0
-    return f"{shown(file)}: recorded {when} with facestream {began.facestream[:20]}: {kept}" + (
+    return f"{shown(file)}: recorded {when} with facestream {printable(began.facestream, 20)}: {kept}" + (
         f"; {missed:,} frames passed unrecorded" if missed else ""
     )

@@ -93,13 +93,12 @@ def _of(names: Sequence[str], minutes: Iterable[AudienceMap]) -> list[AudienceMa
 
 
 def _print(minutes: Sequence[AudienceMap], *, as_json: bool, is_first: bool) -> None:
-    import json
-
+    from facestream.json_line import json_line
     from facestream_tracker.audience_table import HEAD, row
 
     if as_json:
         for minute in minutes:
-            typer.echo(json.dumps(minute, ensure_ascii=False))
+            typer.echo(json_line(minute))
         return
     if is_first:
         typer.echo(HEAD)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from facestream.contract import AudienceMap
+from facestream.printable import printable
 from facestream_tracker.observation import LABELS, UNKNOWN
 
 _LAYOUT = "{:<16}  {:<20}  {:>6}  {:>20}  {:>5}  {:>13}  {:>7}  {}"
@@ -32,7 +33,7 @@ def row(minute: AudienceMap) -> str:
     began = datetime.fromtimestamp(minute["minute_us"] / 1e6).astimezone()
     present = minute["present_s"]
     lines = ", ".join(
-        f"{name} +{_count(passed['entries'])} -{_count(passed['exits'])}"
+        f"{printable(name, 32)} +{_count(passed['entries'])} -{_count(passed['exits'])}"
         for name, passed in minute["lines"].items()
     )
     cells = (
