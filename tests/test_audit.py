@@ -255,6 +255,31 @@ def test_strange_things_in_the_broker_are_said_and_do_no_harm(
     assert read_json(capsys)["unreadable"] == ["text", "worded"]
 
 
+def test_words_of_a_ledger_are_no_markup_and_steer_no_terminal(
+    audit: Any,
+    broker: EmbeddedBroker,
+    prefix: str,
+    connection: Connection,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    make_traffic(connection, "front-door")
+    keys = connection.keys
+    connection.read(
+        "HSET", keys.ledger("front-door"), "state", "[/x]\x1b[2J", "src:[/y]", "0", "drop:[/z]", "1"
+    )
+    connection.read("HSET", keys.meta, "incarnation", "\x1b[2J[/me]")
+    assert audit() == 1
+    said = capsys.readouterr().out
+    assert "\x1b" not in said
+    for word in ("[/x]?[2J", "[/z] 1", "incarnation ?[2J[/me]"):
+        assert word in said
+    with contextlib.closing(Observer(broker.url, prefix=prefix)) as observer:
+        screen = Console(file=io.StringIO(), force_terminal=True, color_system=None)
+        screen.print(drawn(examine(observer)))
+    assert isinstance(screen.file, io.StringIO)
+    assert "\x1b[2J" not in screen.file.getvalue()
+
+
 def test_a_full_broker_can_still_be_audited(
     prefix: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,6 +8,7 @@ import typer
 
 from facestream.commands.parameters import Redis
 from facestream.errors import UsageError
+from facestream.printable import printable
 
 if TYPE_CHECKING:
     from facestream.audit import Audit
@@ -103,7 +104,10 @@ def _print(observer: Observer, found: Audit) -> None:
     console = Console()
     if found.ledgers or found.unreadable:
         console.print(
-            drawn(found) if console.is_terminal else plain(found), soft_wrap=not console.is_terminal
+            drawn(found) if console.is_terminal else plain(found),
+            markup=False,
+            highlight=False,
+            soft_wrap=not console.is_terminal,
         )
     for line in [*_remarks(found), _verdict(observer, found)]:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
@@ -124,7 +128,7 @@ def _remarks(found: Audit) -> list[str]:
 def _verdict(observer: Observer, found: Audit) -> str:
     where = f"broker {observer.address}"
     if observer.founded:
-        where += f", incarnation {observer.incarnation}"
+        where += f", incarnation {printable(observer.incarnation, 64)}"
     if not found.ledgers and not found.unreadable:
         return f"no camera has published here yet ({where})"
     if not found.closes:

@@ -8,6 +8,7 @@ from rich.text import Text
 
 from facestream.audit import Audit
 from facestream.bus.ledger import Ledger
+from facestream.printable import printable
 
 _PLAIN = (
     *("camera", "epoch", "captured", "at producer", "published", "dropped at source"),
@@ -49,7 +50,7 @@ def plain(found: Audit) -> str:
 
 def _state(found: Audit, ledger: Ledger) -> str:
     standing = found.standings.get(ledger.camera)
-    return standing.state if standing else ledger.state
+    return printable(standing.state if standing else ledger.state, 16)
 
 
 def _add_drawn(table: Table, ledger: Ledger, state: str) -> None:
@@ -57,7 +58,7 @@ def _add_drawn(table: Table, ledger: Ledger, state: str) -> None:
     counts = [ledger.captured, ledger.in_hand_of_producer, ledger.published, ledger.results]
     counts += [sum(reasons.values()), ledger.in_flight, ledger.in_hand_of_workers]
     verdict = Text("yes", style="green") if ledger.closes else Text("NO", style="bold red")
-    table.add_row(ledger.camera, state, *[f"{count:,}" for count in counts], verdict)
+    table.add_row(ledger.camera, Text(state), *[f"{count:,}" for count in counts], verdict)
     for reason, count in _ordered(reasons):
         table.add_row(Text(f"  {reason}", style="dim"), *[""] * 5, Text(f"{count:,}", style="dim"))
 
