@@ -69,7 +69,7 @@ def record(
     if not names and not results_only:
         raise UsageError("which cameras? facestream record lobby -o lobby.fsrec; --results-only takes all")
     if len(names) > MAX_CAMERAS:
-        raise UsageError(f"{len(names)} cameras: at most {MAX_CAMERAS} go into one file")
+        raise UsageError(f"{len(names)} cameras: at most {MAX_CAMERAS} in a file, the rest in another")
     settings = load_settings(redis=redis)
     with stop_on_signals() as stop:
         recorded, size = _record(settings, names, out, seconds, max_mb, not results_only, stop)
