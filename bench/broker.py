@@ -191,7 +191,7 @@ def _wait_until_drained(connection: Connection, frames: int) -> tuple[int, bool]
         time.sleep(0.5)
 
 
-BENCH = Bench("broker", __doc__ or "", add_options, measure, short=("--frames", "600", "--sizes", "60"))
+BENCH = Bench("broker", __doc__ or "", add_options, measure, short=("--frames", "600", "--sizes", "30", "60"))
 
 if __name__ == "__main__":
     sys.exit(BENCH.main())
