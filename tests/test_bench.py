@@ -218,7 +218,8 @@ def test_attached(tmp_path: Path) -> None:
 def test_sinks(tmp_path: Path) -> None:
     report = run_bench("sinks", tmp_path / "s.json", "--results", "700", "--repeat", "1")
     assert {row["sink"] for row in report["sinks"]} >= {"jsonl", "webhook"}
-    assert all(row["results/s"] > 0 and row["processor us a result"] > 0 for row in report["sinks"])
+    # The system counts processor time in hundredths of a second: so few results may take none.
+    assert all(row["results/s"] > 0 and row["processor us a result"] >= 0 for row in report["sinks"])
 
 
 def test_idle(tmp_path: Path) -> None:
